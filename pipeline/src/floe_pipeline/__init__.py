@@ -1,0 +1,1 @@
+"""The lakehouse pipeline: generate, commit to Iceberg, transform, verify, look at."""

@@ -1,0 +1,1 @@
+"""Synthetic e-commerce data: reproducible, realistic, fast."""
