@@ -1,4 +1,4 @@
-"""The four tables that the generator makes, as Arrow schemas: the contract with everything that stores them."""
+"""Arrow schemas of the four tables that the generator makes: the contract with whatever stores them."""
 
 from __future__ import annotations
 
