@@ -104,7 +104,7 @@ class Draws:
 
 
 class WeightedIds:
-    """Picks ids 1, 2, 3... by weight out of a growing population; a batch adds only its own ids to the sums."""
+    """Picks ids 1, 2, 3... by weight in a growing population; a batch adds only its own ids to the sums."""
 
     def __init__(self, weights: Callable[[Ints], Ints]) -> None:
         self._weights = weights
