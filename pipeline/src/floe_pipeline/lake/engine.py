@@ -60,30 +60,43 @@ def connect(settings: Settings, *, read_only: bool = True) -> duckdb.DuckDBPyCon
         SettingsError: When the client id or secret is not set.
         duckdb.Error: When the catalog does not answer or refuses the credentials.
     """
-    settings.require("catalog_client_id", "catalog_client_secret")
-    connection = duckdb.connect(
-        config={
-            **_NO_DOWNLOADS,
-            "extension_directory": str(extension_directory(settings)),
-            "memory_limit": settings.duckdb_memory_limit,
-            "threads": settings.duckdb_threads,
-            "temp_directory": str(Path(tempfile.gettempdir()) / f"floe-duckdb-{os.getuid()}"),
-        }
-    )
+    connection = duckdb.connect(config=connection_config(settings))
     try:
-        for name in EXTENSIONS:
-            connection.execute(f"LOAD {name}")
-        connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(_secret(settings))
-        mode = ", READ_ONLY" if read_only else ""
-        connection.execute(
-            f"ATTACH {_quoted(settings.catalog_name)} AS {ALIAS}"
-            f" (TYPE iceberg, ENDPOINT {_quoted(settings.catalog_uri)}, SECRET floe_catalog{mode})"
-        )
+        attach(connection, settings, read_only=read_only)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def connection_config(settings: Settings) -> dict[str, str | int]:
+    """What DuckDB must be told when it is opened, also where another tool opens it: limits and extensions."""
+    return {
+        "extension_directory": str(extension_directory(settings)),
+        "autoinstall_known_extensions": "false",
+        "memory_limit": settings.duckdb_memory_limit,
+        "threads": settings.duckdb_threads,
+        "temp_directory": str(Path(tempfile.gettempdir()) / f"floe-duckdb-{os.getuid()}"),
+    }
+
+
+def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool) -> None:
+    """Attach the catalog as `lake` to a connection that was opened with `connection_config`.
+
+    Raises:
+        SettingsError: When the client id or secret is not set.
+        duckdb.Error: When the catalog does not answer or refuses the credentials.
+    """
+    settings.require("catalog_client_id", "catalog_client_secret")
+    for name in EXTENSIONS:
+        connection.execute(f"LOAD {name}")
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(_secret(settings))
+    mode = ", READ_ONLY" if read_only else ""
+    connection.execute(
+        f"ATTACH {_quoted(settings.catalog_name)} AS {ALIAS}"
+        f" (TYPE iceberg, ENDPOINT {_quoted(settings.catalog_uri)}, SECRET floe_catalog{mode})"
+    )
 
 
 def _secret(settings: Settings) -> str:
