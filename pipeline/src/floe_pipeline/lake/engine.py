@@ -72,8 +72,8 @@ def connect(settings: Settings, *, read_only: bool = True) -> duckdb.DuckDBPyCon
 def connection_config(settings: Settings) -> dict[str, str | int]:
     """What DuckDB must be told when it is opened, also where another tool opens it: limits and extensions."""
     return {
+        **_NO_DOWNLOADS,
         "extension_directory": str(extension_directory(settings)),
-        "autoinstall_known_extensions": "false",
         "memory_limit": settings.duckdb_memory_limit,
         "threads": settings.duckdb_threads,
         "temp_directory": str(Path(tempfile.gettempdir()) / f"floe-duckdb-{os.getuid()}"),
