@@ -69,7 +69,7 @@ def connect(settings: Settings, *, read_only: bool = True) -> duckdb.DuckDBPyCon
     return connection
 
 
-def connection_config(settings: Settings) -> dict[str, str | int]:
+def connection_config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
     """What DuckDB must be told when it is opened, also where another tool opens it: limits and extensions."""
     return {
         **_NO_DOWNLOADS,
