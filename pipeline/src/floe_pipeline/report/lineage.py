@@ -1,0 +1,262 @@
+"""The lineage graph: read from the run's OpenLineage events, drawn from bronze over staging to gold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import plotly.graph_objects as go
+
+from floe_pipeline.report.chart import Chart, faded, styled
+from floe_pipeline.report.theme import Palette
+
+LAYERS: Final = ("bronze", "staging", "gold")
+MAX_COLUMNS: Final = 16  # listed on hover
+BOX: Final = 0.13  # half of a box' width; the graph is 1 wide
+CURVE: Final = 24  # points of an edge
+
+
+@dataclass
+class Dataset:
+    """One table or view: its columns, each with the upstream columns it is made from (`table.column`)."""
+
+    name: str
+    layer: str
+    columns: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass
+class Lineage:
+    """Datasets by name, and edges (from, to) between them."""
+
+    datasets: dict[str, Dataset] = field(default_factory=dict)
+    edges: set[tuple[str, str]] = field(default_factory=set)
+
+
+def read_lineage(path: Path) -> Lineage:
+    """Gather the graph from a file of OpenLineage events, one JSON object a line.
+
+    Args:
+        path: May be missing, and its last line half written.
+
+    Returns:
+        Every dataset that any event names; later events win.
+    """
+    lineage = Lineage()
+    if not path.exists():
+        return lineage
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            if line.endswith("\n"):
+                _add_event(lineage, json.loads(line))
+    return lineage
+
+
+def _add_event(lineage: Lineage, event: Mapping[str, Any]) -> None:
+    inputs = [_add_dataset(lineage, dataset) for dataset in event.get("inputs") or []]
+    for dataset in event.get("outputs") or []:
+        output = _add_dataset(lineage, dataset)
+        lineage.edges.update((source.name, output.name) for source in inputs if source is not output)
+        mapped = (dataset.get("facets") or {}).get("columnLineage", {}).get("fields", {})
+        for column, origin in mapped.items():
+            output.columns[column] = [
+                f"{_short(source['name'])}.{source['field']}" for source in origin.get("inputFields", [])
+            ]
+
+
+def _add_dataset(lineage: Lineage, record: Mapping[str, Any]) -> Dataset:
+    name = _short(record["name"])
+    dataset = lineage.datasets.setdefault(name, Dataset(name, _layer(name)))
+    schema = (record.get("facets") or {}).get("schema") or {}
+    for column in schema.get("fields", []):
+        dataset.columns.setdefault(column["name"], [])
+    return dataset
+
+
+def _short(name: str) -> str:
+    """`lake.bronze.orders` and `bronze.orders` are one table; in other schemas the name alone is enough."""
+    parts = name.split(".")
+    return ".".join(parts[-2:]) if len(parts) > 1 and parts[-2] in {"bronze", "gold"} else parts[-1]
+
+
+def _layer(name: str) -> str:
+    schema = name.partition(".")[0]
+    return schema if schema in LAYERS else "staging"
+
+
+def lineage_chart(lineage: Lineage) -> Chart:
+    """The graph as a chart.
+
+    Raises:
+        ValueError: There is no edge to draw.
+    """
+    if not lineage.edges:
+        raise ValueError("the lineage events hold no edge")
+    places = _places(lineage)
+    rows = max(len([d for d in lineage.datasets.values() if d.layer == layer]) for layer in LAYERS)
+    columns = sum(len(dataset.columns) for dataset in lineage.datasets.values())
+
+    def draw(palette: Palette) -> go.Figure:
+        ground = dict(zip(LAYERS, (palette.series[3], palette.series[5], palette.series[0]), strict=True))
+        figure = go.Figure([_edge(places[a], places[b], (a, b), palette) for a, b in sorted(lineage.edges)])
+        figure.add_trace(_hover_spots(lineage, places))
+        for name, (x, y) in places.items():
+            colour = ground[lineage.datasets[name].layer]
+            figure.add_shape(
+                type="path",
+                path=_rounded(x, y),
+                fillcolor=palette.card,
+                line={"color": colour, "width": 2},
+                layer="above",
+            )
+            figure.add_shape(
+                type="path",
+                path=_rounded(x, y),
+                fillcolor=faded(colour, 0.14),
+                line={"width": 0},
+                layer="above",
+            )
+        return styled(
+            figure,
+            palette,
+            height=74 * rows + 56,
+            annotations=_names(lineage, places, palette, size=13),
+            hoverdistance=60,
+            xaxis={"range": [0, 1], "visible": False},
+            yaxis={"range": [-0.62, rows - 0.3], "visible": False},
+        )
+
+    ends = sorted(name for name, dataset in lineage.datasets.items() if dataset.layer == "gold")
+    return Chart(
+        "lineage",
+        f"{len(lineage.datasets)} datasets, {len(lineage.edges)} edges, {columns} columns",
+        "From bronze tables over staging views to gold marts; point at one for its columns and their origin",
+        "A graph from left to right. "
+        + " ".join(
+            f"{name} is made from {', '.join(sorted(a for a, b in lineage.edges if b == name))}."
+            for name in ends
+        ),
+        draw,
+        narrow=lambda palette: {"annotations": _names(lineage, places, palette, size=10, prefix="stg_")},
+        wide=True,
+    )
+
+
+def _places(lineage: Lineage) -> dict[str, tuple[float, float]]:
+    """Where each dataset stands: a column a layer, ordered by its neighbours' mean: few edges cross."""
+    columns = {
+        layer: sorted(name for name, dataset in lineage.datasets.items() if dataset.layer == layer)
+        for layer in LAYERS
+    }
+    height = max(len(names) for names in columns.values())
+    heights: dict[str, float] = {}
+
+    def stand(layer: str) -> None:
+        names = columns[layer]
+        for at, name in enumerate(names):
+            heights[name] = (height - len(names)) / 2 + len(names) - 1 - at
+
+    def neighbours_mean(name: str) -> float:
+        near = [heights[b if a == name else a] for a, b in lineage.edges if name in (a, b)]
+        return -sum(near) / len(near) if near else 0.0
+
+    for layer in LAYERS:
+        stand(layer)
+    for _ in range(4):  # settles at once for a graph of this size
+        for layer in (*LAYERS[1:], *LAYERS[-2::-1]):
+            columns[layer].sort(key=lambda name: (neighbours_mean(name), name))
+            stand(layer)
+    across = {"bronze": BOX + 0.012, "staging": 0.5, "gold": 1 - BOX - 0.012}
+    return {name: (across[dataset.layer], heights[name]) for name, dataset in lineage.datasets.items()}
+
+
+def _edge(
+    start: tuple[float, float], end: tuple[float, float], ends: tuple[str, str], palette: Palette
+) -> go.Scatter:
+    """A smooth curve; the page's script finds an edge's ends in `meta` and lights it up on hover."""
+    x0, x1 = start[0] + BOX, end[0] - BOX
+    steps = [at / (CURVE - 1) for at in range(CURVE)]
+    ease = [t * t * (3 - 2 * t) for t in steps]
+    return go.Scatter(
+        x=[x0 + (x1 - x0) * t for t in steps],
+        y=[start[1] + (end[1] - start[1]) * t for t in ease],
+        mode="lines",
+        line={"color": palette.muted, "width": 2},
+        opacity=0.55,
+        hoverinfo="skip",
+        meta=list(ends),
+    )
+
+
+def _hover_spots(lineage: Lineage, places: Mapping[str, tuple[float, float]]) -> go.Scatter:
+    """Unseen marks along every box, so that pointing anywhere at it tells its columns."""
+    along = (-0.8, -0.4, 0, 0.4, 0.8)
+    spots = [(name, x + shift * BOX, y) for name, (x, y) in places.items() for shift in along]
+    return go.Scatter(
+        x=[x for _, x, _ in spots],
+        y=[y for _, _, y in spots],
+        mode="markers",
+        marker={"size": 34, "symbol": "square", "opacity": 0},
+        customdata=[name for name, _, _ in spots],
+        hovertext=[_columns_text(lineage.datasets[name]) for name, _, _ in spots],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+
+
+def _columns_text(dataset: Dataset) -> str:
+    lines = [f"<b>{dataset.name}</b>"]
+    for column, sources in list(dataset.columns.items())[:MAX_COLUMNS]:
+        origin = ", ".join(source.removeprefix("bronze.").removeprefix("gold.") for source in sources[:3])
+        lines.append(f"{column}  ←  {origin}" if origin else column)
+    if len(dataset.columns) > MAX_COLUMNS:
+        lines.append(f"and {len(dataset.columns) - MAX_COLUMNS} more")
+    return "<br>".join(lines)
+
+
+def _names(
+    lineage: Lineage,
+    places: Mapping[str, tuple[float, float]],
+    palette: Palette,
+    *,
+    size: int,
+    prefix: str = "",
+) -> list[dict[str, object]]:
+    boxes = [
+        {
+            "x": x,
+            "y": y,
+            "text": (name.partition(".")[2] or name).removeprefix(prefix),
+            "showarrow": False,
+            "font": {"size": size, "color": palette.ink},
+        }
+        for name, (x, y) in places.items()
+    ]
+    top = max(y for _, y in places.values()) + 0.52
+    across = {lineage.datasets[name].layer: x for name, (x, _) in places.items()}
+    heads = [
+        {
+            "x": across[layer],
+            "y": top,
+            "text": layer.upper(),
+            "showarrow": False,
+            "font": {"size": 11, "color": palette.muted},
+        }
+        for layer in LAYERS
+        if layer in across
+    ]
+    return [*boxes, *heads]
+
+
+def _rounded(x: float, y: float, half_height: float = 0.26) -> str:
+    """An SVG path of a box with rounded corners, in the graph's coordinates."""
+    left, right, low, high = x - BOX, x + BOX, y - half_height, y + half_height
+    rx, ry = 0.012, 0.1
+    return (
+        f"M {left + rx} {low} L {right - rx} {low} Q {right} {low} {right} {low + ry} "
+        f"L {right} {high - ry} Q {right} {high} {right - rx} {high} "
+        f"L {left + rx} {high} Q {left} {high} {left} {high - ry} "
+        f"L {left} {low + ry} Q {left} {low} {left + rx} {low} Z"
+    )
