@@ -1,1 +1,1 @@
-"""An Iceberg REST catalog in one process, with OAuth2 and the part of Polaris' management API that a bootstrap needs."""
+"""An Iceberg REST catalog in one process, with OAuth2 and the part of Polaris that a bootstrap needs."""

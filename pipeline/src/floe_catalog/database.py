@@ -1,0 +1,95 @@
+"""The database behind the catalog: engine, transactions, schema, settings."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from floe_catalog.schema import METADATA, SETTINGS
+
+_SCHEMA_LOCK = 0x466C6F65  # any number that other users of the same PostgreSQL are unlikely to lock
+
+
+class Database:
+    """One database, SQLite or PostgreSQL, shared by every process that serves the catalog.
+
+    Reads see committed data only. Writes are short: nothing but database work happens inside them,
+    so SQLite's single writer and PostgreSQL's row locks are held for a millisecond or so.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = sa.make_url(url)
+            sqlite = parsed.get_backend_name() == "sqlite"
+            options = {"connect_args": {"timeout": 30}} if sqlite else {"pool_pre_ping": True}
+            self._engine = sa.create_engine(parsed, pool_size=20, max_overflow=40, **options)
+        except (ArgumentError, NoSuchModuleError) as error:
+            message = f"database_url {url!r}: {error}; expected sqlite:///… or postgresql+psycopg2://…"
+            raise ValueError(message) from error
+        if sqlite:
+            sa.event.listen(self._engine, "connect", _configure_sqlite)
+            sa.event.listen(self._engine, "begin", _begin_sqlite)
+        self._readers = self._engine.execution_options(floe_read=True)
+
+    def create_schema(self) -> None:
+        """Create what is missing; safe when several processes start at once."""
+        with self.write() as connection:
+            if connection.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+            METADATA.create_all(connection)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for reading."""
+        with self._readers.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A connection whose changes are committed together at the end, or not at all."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    def setting(self, name: str, default: str) -> str:
+        """The stored value of a setting; stores the default when there is none yet."""
+        with self.write() as connection:
+            insert = sa.insert(SETTINGS).from_select(
+                ["name", "value"],
+                sa.select(sa.literal(name), sa.literal(default)).where(
+                    ~sa.exists().where(SETTINGS.c.name == name)
+                ),
+            )
+            with contextlib.suppress(sa.exc.IntegrityError), connection.begin_nested():
+                connection.execute(insert)  # another process may have stored it first: theirs holds
+            stored: str = connection.execute(
+                sa.select(SETTINGS.c.value).where(SETTINGS.c.name == name)
+            ).scalar_one()
+            return stored
+
+    def check(self) -> None:
+        """Raise SQLAlchemy's error when the database does not answer."""
+        with self.read() as connection:
+            connection.execute(sa.select(sa.func.count()).select_from(SETTINGS)).scalar_one()
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self._engine.dispose()
+
+
+def _configure_sqlite(connection: object, _record: object) -> None:
+    # Autocommit in the driver, so that the BEGIN below is the only one.
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A transaction that starts reading and then writes fails at once with SQLITE_BUSY when another
+    # writer was between; taking the write lock first makes it wait instead.
+    reading = connection.get_execution_options().get("floe_read", False)
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

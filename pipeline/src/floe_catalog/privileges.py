@@ -1,0 +1,143 @@
+"""Polaris' privileges: which there are, which confer which, and what each operation asks for."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Final
+
+SERVICE_MANAGE_ACCESS: Final = "SERVICE_MANAGE_ACCESS"
+CATALOG_MANAGE_ACCESS: Final = "CATALOG_MANAGE_ACCESS"
+CATALOG_MANAGE_CONTENT: Final = "CATALOG_MANAGE_CONTENT"
+CATALOG_MANAGE_METADATA: Final = "CATALOG_MANAGE_METADATA"
+
+_METADATA = (CATALOG_MANAGE_CONTENT, CATALOG_MANAGE_METADATA)
+
+# privilege asked for -> privileges that confer it, besides itself
+_CONFERRED_BY: Final = {
+    CATALOG_MANAGE_METADATA: (CATALOG_MANAGE_CONTENT,),
+    "CATALOG_CREATE": (SERVICE_MANAGE_ACCESS,),
+    "CATALOG_DROP": (SERVICE_MANAGE_ACCESS,),
+    "CATALOG_LIST": (SERVICE_MANAGE_ACCESS,),
+    "CATALOG_READ_PROPERTIES": (*_METADATA, "CATALOG_WRITE_PROPERTIES", SERVICE_MANAGE_ACCESS),
+    "NAMESPACE_FULL_METADATA": _METADATA,
+    "NAMESPACE_CREATE": (*_METADATA, "NAMESPACE_FULL_METADATA"),
+    "NAMESPACE_DROP": (*_METADATA, "NAMESPACE_FULL_METADATA"),
+    "NAMESPACE_LIST": (
+        *_METADATA,
+        "NAMESPACE_CREATE",
+        "NAMESPACE_FULL_METADATA",
+        "NAMESPACE_READ_PROPERTIES",
+        "NAMESPACE_WRITE_PROPERTIES",
+    ),
+    "NAMESPACE_READ_PROPERTIES": (*_METADATA, "NAMESPACE_FULL_METADATA", "NAMESPACE_WRITE_PROPERTIES"),
+    "NAMESPACE_WRITE_PROPERTIES": (*_METADATA, "NAMESPACE_FULL_METADATA"),
+    "TABLE_FULL_METADATA": _METADATA,
+    "TABLE_CREATE": (*_METADATA, "TABLE_FULL_METADATA"),
+    "TABLE_DROP": (*_METADATA, "TABLE_FULL_METADATA"),
+    "TABLE_LIST": (
+        *_METADATA,
+        "TABLE_CREATE",
+        "TABLE_FULL_METADATA",
+        "TABLE_READ_DATA",
+        "TABLE_READ_PROPERTIES",
+        "TABLE_WRITE_DATA",
+        "TABLE_WRITE_PROPERTIES",
+    ),
+    "TABLE_READ_PROPERTIES": (
+        *_METADATA,
+        "TABLE_FULL_METADATA",
+        "TABLE_READ_DATA",
+        "TABLE_WRITE_DATA",
+        "TABLE_WRITE_PROPERTIES",
+    ),
+    "TABLE_WRITE_PROPERTIES": (*_METADATA, "TABLE_FULL_METADATA", "TABLE_WRITE_DATA"),
+    "TABLE_READ_DATA": (CATALOG_MANAGE_CONTENT, "TABLE_WRITE_DATA"),
+    "TABLE_WRITE_DATA": (CATALOG_MANAGE_CONTENT,),
+    "VIEW_LIST": _METADATA,
+}
+
+CONFERS: Final = MappingProxyType(
+    {wanted: frozenset((wanted, *others)) for wanted, others in _CONFERRED_BY.items()}
+)
+
+_TABLE_GRANTS = frozenset(
+    (
+        CATALOG_MANAGE_ACCESS,
+        "TABLE_DROP",
+        "TABLE_LIST",
+        "TABLE_READ_PROPERTIES",
+        "TABLE_WRITE_PROPERTIES",
+        "TABLE_READ_DATA",
+        "TABLE_WRITE_DATA",
+        "TABLE_FULL_METADATA",
+    )
+)
+_NAMESPACE_GRANTS = _TABLE_GRANTS | {
+    CATALOG_MANAGE_CONTENT,
+    CATALOG_MANAGE_METADATA,
+    "TABLE_CREATE",
+    "NAMESPACE_CREATE",
+    "NAMESPACE_DROP",
+    "NAMESPACE_LIST",
+    "NAMESPACE_READ_PROPERTIES",
+    "NAMESPACE_WRITE_PROPERTIES",
+    "NAMESPACE_FULL_METADATA",
+    "VIEW_LIST",
+}
+
+# What may be granted on each kind of thing. Polaris knows more (views, policies, single metadata
+# updates); a grant that would have no effect here is refused instead of accepted in silence.
+GRANTABLE: Final = MappingProxyType(
+    {
+        "catalog": _NAMESPACE_GRANTS | {"CATALOG_READ_PROPERTIES", "CATALOG_WRITE_PROPERTIES"},
+        "namespace": _NAMESPACE_GRANTS,
+        "table": _TABLE_GRANTS,
+    }
+)
+
+# operation (named as in Polaris' messages) -> privileges it asks for, all of them
+REQUIRED: Final = MappingProxyType(
+    {
+        "LIST_NAMESPACES": ("NAMESPACE_LIST",),
+        "CREATE_NAMESPACE": ("NAMESPACE_CREATE",),
+        "LOAD_NAMESPACE_METADATA": ("NAMESPACE_READ_PROPERTIES",),
+        "NAMESPACE_EXISTS": ("NAMESPACE_LIST",),
+        "DROP_NAMESPACE": ("NAMESPACE_DROP",),
+        "UPDATE_NAMESPACE_PROPERTIES": ("NAMESPACE_WRITE_PROPERTIES",),
+        "LIST_TABLES": ("TABLE_LIST",),
+        "CREATE_TABLE_DIRECT": ("TABLE_CREATE",),
+        "CREATE_TABLE_DIRECT_WITH_WRITE_DELEGATION": ("TABLE_CREATE", "TABLE_WRITE_DATA"),
+        "CREATE_TABLE_STAGED": ("TABLE_CREATE",),
+        "CREATE_TABLE_STAGED_WITH_WRITE_DELEGATION": ("TABLE_CREATE", "TABLE_WRITE_DATA"),
+        "REGISTER_TABLE": ("TABLE_CREATE",),
+        "REGISTER_TABLE_OVERWRITE": ("TABLE_FULL_METADATA",),
+        "LOAD_TABLE": ("TABLE_READ_PROPERTIES",),
+        "LOAD_TABLE_WITH_READ_DELEGATION": ("TABLE_READ_DATA",),
+        "LOAD_TABLE_WITH_WRITE_DELEGATION": ("TABLE_WRITE_DATA",),
+        "UPDATE_TABLE": ("TABLE_WRITE_PROPERTIES",),
+        "UPDATE_TABLE_FOR_STAGED_CREATE": ("TABLE_CREATE",),
+        "DROP_TABLE_WITHOUT_PURGE": ("TABLE_DROP",),
+        "DROP_TABLE_WITH_PURGE": ("TABLE_DROP", "TABLE_WRITE_DATA"),
+        "TABLE_EXISTS": ("TABLE_LIST",),
+        "RENAME_TABLE": ("TABLE_DROP",),
+        "RENAME_TABLE_TO": ("TABLE_LIST", "TABLE_CREATE"),
+        "COMMIT_TRANSACTION": ("TABLE_WRITE_PROPERTIES", "TABLE_CREATE"),
+        "REPORT_READ_METRICS": ("TABLE_READ_DATA",),
+        "REPORT_WRITE_METRICS": ("TABLE_WRITE_DATA",),
+        "LIST_VIEWS": ("VIEW_LIST",),
+        "LOAD_VIEW": ("VIEW_LIST",),
+        "CREATE_CATALOG": ("CATALOG_CREATE",),
+        "DELETE_CATALOG": ("CATALOG_DROP",),
+        "LIST_CATALOGS": ("CATALOG_LIST",),
+        "GET_CATALOG": ("CATALOG_READ_PROPERTIES",),
+        "MANAGE_CATALOG_ROLES": (CATALOG_MANAGE_ACCESS,),
+        "MANAGE_GRANTS": (CATALOG_MANAGE_ACCESS,),
+        "MANAGE_PRINCIPALS": (SERVICE_MANAGE_ACCESS,),
+        "MANAGE_PRINCIPAL_ROLES": (SERVICE_MANAGE_ACCESS,),
+    }
+)
+
+
+def missing(operation: str, held: frozenset[str]) -> list[str]:
+    """The privileges an operation asks for that the held ones do not confer."""
+    return [wanted for wanted in REQUIRED[operation] if not held & CONFERS.get(wanted, frozenset((wanted,)))]
