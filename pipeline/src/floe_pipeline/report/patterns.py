@@ -17,7 +17,7 @@ MAX_BASKET = 10  # orders with more items than this share the last bar
 
 @dataclass(frozen=True)
 class Headline:
-    """The lake in a few numbers; `revenue` is all orders', `net_revenue` without the cancelled and returned."""
+    """The lake in a few numbers; `net_revenue` leaves out the cancelled and returned orders of `revenue`."""
 
     orders: int
     lines: int
