@@ -17,23 +17,20 @@ from pyiceberg.exceptions import (
     TableAlreadyExistsError,
     UnauthorizedError,
 )
-from pyiceberg.table import Table, TableProperties
+from pyiceberg.table import Table
 from requests import PreparedRequest, Response, Session
 from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException
 from urllib3.util import Retry
 
 from floe_pipeline.lake.engine import connect as connect_duckdb
+from floe_pipeline.lake.errors import LakeError
 from floe_pipeline.lake.tables import BRONZE, NAMESPACES, TableSpec
 from floe_pipeline.settings import Settings, variable
 from floe_pipeline.telemetry import span
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 60.0
-
-
-class LakeError(RuntimeError):
-    """The lake cannot do what was asked; the message says what, where, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +87,7 @@ class Lake:
 
     Attributes:
         settings: Where the lake is and who we are.
-        catalog: The pyiceberg catalog. Prefer `load`, which switches blind commit retries off.
+        catalog: The pyiceberg catalog.
     """
 
     def __init__(self, settings: Settings, catalog: RestCatalog) -> None:
@@ -139,16 +136,16 @@ class Lake:
     def load(self, identifier: str | tuple[str, ...]) -> Table:
         """Load a table as it is now, with freshly vended storage keys.
 
-        pyiceberg's own retry re-applies an append to whatever it finds, without asking whether that is still
-        right. Here every writer decides again from the reloaded table, so that retry is off in the returned
-        object (not in the stored properties, which a foreign writer may change).
-
         Raises:
             NoSuchTableError: When there is no such table (or namespace).
+            LakeError: When the catalog does not answer, or not to us.
         """
-        table: Table = self.catalog.load_table(identifier)
-        off = {**table.metadata.properties, TableProperties.COMMIT_NUM_RETRIES: "0"}
-        table.metadata = table.metadata.model_copy(update={"properties": off})
+        try:
+            table: Table = self.catalog.load_table(identifier)
+        except (RequestException, RESTError) as error:
+            name = identifier if isinstance(identifier, str) else ".".join(identifier)
+            where = f"{variable('catalog_uri')}={self.settings.catalog_uri}"
+            raise LakeError(f"cannot load {name} from {where}: {type(error).__name__}: {error}") from error
         return table
 
     def exists(self, identifier: str | tuple[str, ...]) -> bool:

@@ -47,30 +47,8 @@ def extension_directory(settings: Settings) -> Path:
     return ready
 
 
-def connect(settings: Settings, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory DuckDB with the catalog attached as `lake`.
-
-    Every statement asks the catalog for the table as it is now, so a commit shows at once. Times are UTC.
-
-    Args:
-        settings: Catalog, credentials, and DuckDB's limits.
-        read_only: Whether the attached lake refuses writes.
-
-    Raises:
-        SettingsError: When the client id or secret is not set.
-        duckdb.Error: When the catalog does not answer or refuses the credentials.
-    """
-    connection = duckdb.connect(config=connection_config(settings))
-    try:
-        attach(connection, settings, read_only=read_only)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
 def connection_config(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
-    """What DuckDB must be told when it is opened, also where another tool opens it: limits and extensions."""
+    """DuckDB's configuration: limits, and extensions from disk only."""
     return {
         **_NO_DOWNLOADS,
         "extension_directory": str(extension_directory(settings)),
@@ -80,8 +58,15 @@ def connection_config(settings: Settings) -> dict[str, str | bool | int | float 
     }
 
 
-def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool) -> None:
+def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_only: bool = True) -> None:
     """Attach the catalog as `lake` to a connection that was opened with `connection_config`.
+
+    Every statement asks the catalog for the table as it is now, so a commit shows at once. Times are UTC.
+
+    Args:
+        connection: Gets the extensions, the OAuth2 secret and the attached catalog.
+        settings: Where the catalog is, and the credentials.
+        read_only: Whether the attached lake refuses writes.
 
     Raises:
         SettingsError: When the client id or secret is not set.
@@ -94,9 +79,20 @@ def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, *, read_on
     connection.execute(_secret(settings))
     mode = ", READ_ONLY" if read_only else ""
     connection.execute(
-        f"ATTACH {_quoted(settings.catalog_name)} AS {ALIAS}"
+        f"ATTACH IF NOT EXISTS {_quoted(settings.catalog_name)} AS {ALIAS}"
         f" (TYPE iceberg, ENDPOINT {_quoted(settings.catalog_uri)}, SECRET floe_catalog{mode})"
     )
+
+
+def connect(settings: Settings, *, read_only: bool = True) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory DuckDB with the catalog attached as `lake`; see `attach`."""
+    connection = duckdb.connect(config=connection_config(settings))
+    try:
+        attach(connection, settings, read_only=read_only)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _secret(settings: Settings) -> str:
