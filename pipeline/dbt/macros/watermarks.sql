@@ -28,3 +28,13 @@
     {%- endfor -%}
     {{ return(through | min) }}
 {%- endmacro %}
+
+
+{% macro first_order_in(pending) -%}
+    {#- The first of the pending orders, as a constant; when there is none, a number that no order reaches. -#}
+    {%- if not execute -%}
+        {{ return(0) }}
+    {%- endif -%}
+    {%- set answer = run_query('select coalesce(min(order_id), 9223372036854775807) from ' ~ pending) -%}
+    {{ return(answer.columns[0].values()[0] | int) }}
+{%- endmacro %}

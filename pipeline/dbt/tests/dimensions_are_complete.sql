@@ -1,5 +1,6 @@
--- A customer or product is in its mart from the first build after it was committed, with or without orders: nothing of what
--- the newest mart row proves to be there may be missing, and nothing may be there that bronze does not have.
+-- A customer or product is in its mart from the first build after it was committed, with or without orders:
+-- nothing of what the newest mart row proves to be there may be missing, and nothing may be there that
+-- bronze does not have.
 {{ config(tags=['full']) }}
 
 with differences as (

@@ -1,5 +1,5 @@
--- No line without an order. Lines are committed before their order, so lines of a batch that is being committed come after
--- the last order and are not counted as orphans.
+-- No line without an order. Lines are committed before their order, so lines of a batch that is being
+-- committed come after the last order and are not counted as orphans.
 {{ config(tags=['full']) }}
 
 select items.order_item_id

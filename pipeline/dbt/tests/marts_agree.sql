@@ -1,5 +1,6 @@
--- The three aggregated marts count the same orders and the same money. They are small, so every cycle can afford it.
--- Each total is read with its own watermark, so a build of a single mart is not an error: only equal watermarks are compared.
+-- The three aggregated marts count the same orders and the same money. They are small, so every cycle can
+-- afford it. Each total is read with its own watermark, so a build of a single mart is not an error: only
+-- equal watermarks are compared.
 with totals as (
     select
         'customers' as mart,

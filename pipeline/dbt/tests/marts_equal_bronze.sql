@@ -1,4 +1,5 @@
--- Each mart holds exactly what bronze holds up to the mart's own watermark: orders, money, to the row and to the cent.
+-- Each mart holds exactly what bronze holds up to the mart's own watermark: orders, money, to the row and to
+-- the cent.
 {{ config(tags=['full']) }}
 
 with watermarks as (

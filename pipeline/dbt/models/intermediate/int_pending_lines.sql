@@ -1,5 +1,6 @@
--- Lines of the pending orders with what the catalogue says about their product. Read after the cut: order lines, products and
--- customers are committed before their order, so all that a pending order refers to is there.
+-- Lines of the pending orders with what the catalogue says about their product. Read after the cut: order
+-- lines, products and customers are committed before their order, so all that a pending order refers to is
+-- there.
 with lines as (
     select
         order_item_id,
@@ -10,7 +11,7 @@ with lines as (
         discount_amount,
         line_amount
     from {{ ref('stg_order_items') }}
-    where order_id > {{ counted_by_every_mart() }}
+    where order_id >= {{ first_order_in(ref('int_pending_orders')) }}
 )
 
 select

@@ -1,5 +1,6 @@
--- The cut of this build: orders that at least one mart has not counted yet. Everything later in the build is derived from
--- these rows, so an order that is committed meanwhile waits for the next build and all marts stop at the same order.
+-- The cut of this build: orders that at least one mart has not counted yet. Everything later in the build is
+-- derived from these rows, so an order that is committed meanwhile waits for the next build and all marts
+-- stop at the same order.
 select
     order_id,
     customer_id,

@@ -1,5 +1,5 @@
--- Each pending order with the sums of its lines and its customer's sign-up: the rows that the money rules are tested on before
--- any mart is published.
+-- Each pending order with the sums of its lines and its customer's sign-up: the rows that the money rules
+-- are tested on before any mart is published.
 with sums as (
     select
         order_id,

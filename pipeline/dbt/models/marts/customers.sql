@@ -11,7 +11,7 @@ with pending as (
     from {{ ref('int_pending_totals') }}
     {% if is_incremental() %}
         -- read with the rows that it belongs to, in one statement: both are of the same snapshot
-        where order_id > (select coalesce(max(last_order_id), 0) from {{ this }})
+        where order_id > (select coalesce(max(mart.last_order_id), 0) from {{ this }} as mart)
     {% endif %}
     group by customer_id
 ),

@@ -2,19 +2,19 @@
 
 with pending as (
     select
-        lines.product_id,
-        count(distinct lines.order_id) as orders,
-        sum(lines.quantity) as units_sold,
-        sum(lines.line_amount) as total_revenue,
-        max(lines.order_id) as last_order_id
-    from {{ ref('int_pending_lines') }} as lines
+        items.product_id,
+        count(distinct items.order_id) as orders,
+        sum(items.quantity) as units_sold,
+        sum(items.line_amount) as total_revenue,
+        max(items.order_id) as last_order_id
+    from {{ ref('int_pending_lines') }} as items
     inner join {{ ref('int_pending_totals') }} as orders
-        on lines.order_id = orders.order_id
+        on items.order_id = orders.order_id
     {% if is_incremental() %}
         -- read with the rows that it belongs to, in one statement: both are of the same snapshot
-        where lines.order_id > (select coalesce(max(last_order_id), 0) from {{ this }})
+        where items.order_id > (select coalesce(max(mart.last_order_id), 0) from {{ this }} as mart)
     {% endif %}
-    group by lines.product_id
+    group by items.product_id
 ),
 
 counted as (
