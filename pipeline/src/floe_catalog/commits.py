@@ -266,8 +266,9 @@ def _as_reference(updates: Sequence[TableUpdate], base: TableMetadata) -> Iterat
         if isinstance(update, AddSnapshotUpdate) and update.snapshot.parent_snapshot_id is not None:
             # Another branch moved on meanwhile: worth a retry (409), not a client's mistake (400).
             sequence = update.snapshot.sequence_number
-            if base.format_version > 1 and sequence is not None and sequence <= base.last_sequence_number:
-                message = f"snapshot's sequence number {sequence} is not above {base.last_sequence_number}"
+            last = getattr(base, "last_sequence_number", None)  # format version 1 has none
+            if last is not None and sequence is not None and sequence <= last:
+                message = f"snapshot's sequence number {sequence} is not above {last}"
                 raise CommitFailedException(message)
         yield update
 

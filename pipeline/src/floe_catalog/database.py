@@ -24,8 +24,8 @@ class Database:
         try:
             parsed = sa.make_url(url)
             sqlite = parsed.get_backend_name() == "sqlite"
-            options = {"connect_args": {"timeout": 30}} if sqlite else {"pool_pre_ping": True}
-            self._engine = sa.create_engine(parsed, pool_size=20, max_overflow=40, **options)
+            # Pre-ping: a PostgreSQL restart must cost no request. SQLite has no connection to lose.
+            self._engine = sa.create_engine(parsed, pool_size=20, max_overflow=40, pool_pre_ping=not sqlite)
         except (ArgumentError, NoSuchModuleError) as error:
             message = f"database_url {url!r}: {error}; expected sqlite:///… or postgresql+psycopg2://…"
             raise ValueError(message) from error

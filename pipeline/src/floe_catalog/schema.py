@@ -20,7 +20,7 @@ def _table(name: str, *columns: sa.schema.SchemaItem) -> sa.Table:
     return sa.Table(name, METADATA, *columns, sqlite_autoincrement=True)
 
 
-def _entity_columns() -> tuple[sa.Column[object], ...]:
+def _entity_columns() -> tuple[sa.schema.SchemaItem, ...]:
     return (
         sa.Column("properties", sa.JSON, nullable=False),
         sa.Column("created_ms", sa.BigInteger, nullable=False),
@@ -29,14 +29,9 @@ def _entity_columns() -> tuple[sa.Column[object], ...]:
     )
 
 
-def _reference(column: str, target: str, *, cascade: bool = False, **options: bool) -> sa.Column[int]:
-    return sa.Column(
-        column,
-        _ID,
-        sa.ForeignKey(target, ondelete="CASCADE" if cascade else "RESTRICT"),
-        nullable=False,
-        **options,
-    )
+def _reference(column: str, target: str, *, cascade: bool = False, key: bool = False) -> sa.Column[int]:
+    owner = sa.ForeignKey(target, ondelete="CASCADE" if cascade else "RESTRICT")
+    return sa.Column(column, _ID, owner, nullable=False, primary_key=key)
 
 
 SETTINGS = sa.Table(
@@ -104,15 +99,15 @@ CATALOG_ROLES = _table(
 PRINCIPAL_ROLE_MEMBERS = sa.Table(
     "principal_role_members",
     METADATA,
-    _reference("principal_id", "principals.id", cascade=True, primary_key=True),
-    _reference("principal_role_id", "principal_roles.id", cascade=True, primary_key=True),
+    _reference("principal_id", "principals.id", cascade=True, key=True),
+    _reference("principal_role_id", "principal_roles.id", cascade=True, key=True),
 )
 
 CATALOG_ROLE_MEMBERS = sa.Table(
     "catalog_role_members",
     METADATA,
-    _reference("principal_role_id", "principal_roles.id", cascade=True, primary_key=True),
-    _reference("catalog_role_id", "catalog_roles.id", cascade=True, primary_key=True),
+    _reference("principal_role_id", "principal_roles.id", cascade=True, key=True),
+    _reference("catalog_role_id", "catalog_roles.id", cascade=True, key=True),
 )
 
 # securable: "catalog", "namespace" or "table"; securable_id points into that table, so a renamed table
@@ -120,7 +115,7 @@ CATALOG_ROLE_MEMBERS = sa.Table(
 GRANTS = sa.Table(
     "grants",
     METADATA,
-    _reference("catalog_role_id", "catalog_roles.id", cascade=True, primary_key=True),
+    _reference("catalog_role_id", "catalog_roles.id", cascade=True, key=True),
     sa.Column("securable", sa.String(16), primary_key=True),
     sa.Column("securable_id", _ID, primary_key=True, autoincrement=False),
     sa.Column("privilege", sa.String(64), primary_key=True),
