@@ -142,11 +142,8 @@ def commit(transaction: Transaction, reload: Callable[[], Table]) -> Table:
                 "a commit to %s had landed although the answer was: %s", ".".join(table.name()), error
             )
             return found
-        if isinstance(
-            error, _REFUSED
-        ):  # without an answer the request may still be on its way: keep its files
-            for producer in transaction._snapshot_producers:
-                producer._clean_all_uncommitted()
+        if isinstance(error, _REFUSED):  # without an answer it may still be on its way: keep its files
+            _discard(transaction)
         raise CommitConflictError(f"{'.'.join(table.name())}: {error}") from error
     return table
 
