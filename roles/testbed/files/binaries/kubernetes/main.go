@@ -35,7 +35,7 @@ var components = map[string]func() int{
 	"kube-apiserver":          daemon(apiserver.NewAPIServerCommand),
 	"kube-controller-manager": daemon(controllermanager.NewControllerManagerCommand),
 	"kube-proxy":              daemon(proxy.NewProxyCommand),
-	"kube-scheduler":          daemon(scheduler.NewSchedulerCommand),
+	"kube-scheduler":          daemon(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
 	"kubelet":                 daemon(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
 	"kubectl": func() int {
 		if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {

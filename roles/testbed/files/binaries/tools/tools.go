@@ -4,7 +4,6 @@
 package tools
 
 import (
-	_ "github.com/rancher/local-path-provisioner"
 	_ "helm.sh/helm/v3/cmd/helm"
 	_ "sigs.k8s.io/metrics-server/cmd/metrics-server"
 )

@@ -1,0 +1,88 @@
+"""What containerd holds for the testbed: images that it got from archives, and containers to take away."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from .layout import CONTAINERD_SOCKET, TestbedError
+from .network import run
+
+
+@dataclass(frozen=True)
+class ImageArchive:
+    """One line of a list of images (JSON): what an archive holds and where it is."""
+
+    name: str
+    ref: str
+    archive: Path
+    hash: str
+    size: int
+
+
+def read_lists(lists: list[Path]) -> list[ImageArchive]:
+    """Reads lists of image archives.
+
+    Raises:
+        TestbedError: a list or an archive in it is missing.
+    """
+    images = []
+    for path in lists:
+        try:
+            entries = json.loads(path.read_text())
+        except FileNotFoundError:
+            raise TestbedError(f"the list of images {path} is missing; run `make testbed-up`") from None
+        images += [ImageArchive(**(entry | {"archive": Path(entry["archive"])})) for entry in entries]
+    if missing := [str(image.archive) for image in images if not image.archive.exists()]:
+        raise TestbedError(f"image archives are missing: {', '.join(missing)}; run `make testbed-up`")
+    return images
+
+
+def present() -> dict[str, str]:
+    """Returns the references of the images that containerd has, and the digest behind each."""
+    rows = [line.split() for line in _ctr("images", "list").splitlines()[1:]]
+    return {row[0]: row[2] for row in rows if not row[0].startswith("sha256:")}
+
+
+def import_images(images: list[ImageArchive], marks: Path) -> list[str]:
+    """Imports what containerd does not have from the same archive already.
+
+    Args:
+        images: what should be there.
+        marks: file, beside the image store, that remembers which archive each image came from.
+
+    Returns:
+        The references that were imported.
+    """
+    imported_from: dict[str, list[str]] = json.loads(marks.read_text()) if marks.exists() else {}
+    there, done = present(), []
+    for image in images:
+        mark = [image.hash, there.get(image.ref, "")]
+        if image.ref in there and imported_from.get(image.ref) == mark:
+            continue
+        _ctr("images", "import", str(image.archive))
+        digest = present().get(image.ref)
+        if digest is None:
+            raise TestbedError(f"{image.archive} was imported but holds no image named {image.ref}")
+        imported_from[image.ref] = [image.hash, digest]
+        marks.write_text(json.dumps(imported_from, indent=1))
+        done.append(image.ref)
+    return done
+
+
+def prune_images(images: list[ImageArchive]) -> None:
+    """Removes images that no list names any more; only while no pod runs."""
+    stale = sorted(set(present()) - {image.ref for image in images})
+    if stale:
+        _ctr("images", "remove", *stale)
+
+
+def remove_containers() -> None:
+    """Removes every container, and with it its layer of changes; their processes have to be dead."""
+    if ids := _ctr("containers", "list", "--quiet").split():
+        _ctr("containers", "remove", *ids)
+
+
+def _ctr(*argv: str) -> str:
+    return run("ctr", "--address", str(CONTAINERD_SOCKET), "--namespace", "k8s.io", *argv)

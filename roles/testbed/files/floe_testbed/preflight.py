@@ -1,0 +1,167 @@
+"""Everything that keeps a testbed from starting here, found before anything is touched, with its remedy."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from . import cgroups, network
+from .layout import HOST_LINK, LINK_NET, POD_NET, SERVICE_NET, SETTINGS_FILE, STATE, Settings
+
+# program or file: Debian package that brings it
+PROGRAMS = {
+    "containerd": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "iptables": "iptables",
+    "nft": "nftables",
+    "conntrack": "conntrack",
+    "ethtool": "ethtool",
+    "modprobe": "kmod",
+    "ip": "iproute2",
+    "unshare": "util-linux",
+    "mount": "mount",
+    "busybox": "busybox",  # goes into an image
+}
+_CONTROLLERS = ("cpu", "memory", "pids", "cpuset")
+# what it is for: a script that works in empty namespaces of its own, and the kernel module that it needs
+_FEATURES = {
+    "overlay file systems (overlay)": "d=$(mktemp -d /run/XXXXXX); mkdir $d/l $d/u $d/w $d/m; "
+    "mount -t overlay -o lowerdir=$d/l,upperdir=$d/u,workdir=$d/w none $d/m",
+    "virtual cables (veth)": "ip link add name a type veth peer name b",
+    "bridges (bridge, br_netfilter)": "ip link add name a type bridge; "
+    "test -e /proc/sys/net/bridge/bridge-nf-call-iptables",
+    "address translation (nf_tables, nf_nat)": "iptables -t nat -A OUTPUT -m comment --comment x -j ACCEPT",
+    "connection tracking (nf_conntrack, nft_ct)": "nft add table inet a; nft add chain inet a b; "
+    "nft add rule inet a b ct state new drop",
+}  # fmt: skip
+
+
+def owner() -> Settings | None:
+    """Returns the settings of the testbed that this machine has, up or left half-way, if it has one."""
+    return Settings.from_json(SETTINGS_FILE.read_text()) if SETTINGS_FILE.exists() else None
+
+
+def problems(settings: Settings, *, packages_will_be_installed: bool = False) -> list[str]:
+    """Returns all reasons not to start, as sentences with what to do about each; changes nothing."""
+    if platform.system() != "Linux":
+        return [f"this is {platform.system()} and the testbed needs Linux: use inventory/local"]
+    if os.geteuid() != 0:
+        return ["the testbed makes namespaces, mounts and cgroups: run it as root (`sudo make testbed-up`)"]
+    found = _ownership(settings)
+    ours = owner()
+    if ours is None:
+        found += _names()
+    missing = sorted({package for program, package in PROGRAMS.items() if not _has(program)})
+    if missing and not packages_will_be_installed:
+        found.append(
+            f"missing programs: `apt-get install {' '.join(missing)}`, or let testbed_install_packages do it"
+        )
+    if not missing:  # the programs test the kernel
+        found += _kernel()
+    if ours is None:
+        found += _room(settings)
+    return found
+
+
+def _ownership(settings: Settings) -> list[str]:
+    ours = owner()
+    if ours is None and STATE.exists():
+        return [f"{STATE} exists but was not made by a testbed: look what it is and move it away"]
+    if ours and ours.checkout != settings.checkout and ours.checkout.exists():
+        return [
+            f"the testbed of another working copy is on this machine, and there can be one only: "
+            f"`make testbed-down` in {ours.checkout} first"
+        ]
+    return []
+
+
+def _names() -> list[str]:
+    """Names and addresses that the testbed will take and that something else has."""
+    found = []
+    if (Path("/sys/class/net") / HOST_LINK).exists():
+        found.append(
+            f"a network link {HOST_LINK} exists that is not ours: "
+            f"`ip link delete {HOST_LINK}` if nothing uses it"
+        )
+    if taken := [str(tree) for tree in cgroups.trees() if tree.exists()]:
+        found.append(
+            f"cgroups exist that are not ours: {', '.join(taken)}; end what runs in them and rmdir them"
+        )
+    if _has("ip"):
+        found += [
+            f"the route {clash} overlaps the testbed's networks {LINK_NET}, {POD_NET} and {SERVICE_NET}: "
+            "remove it (a VPN?) while the testbed is up"
+            for clash in network.clashes()
+        ]
+    return found
+
+
+def _kernel() -> list[str]:
+    found = []
+    have = _controllers()
+    if absent := [name for name in _CONTROLLERS if name not in have]:
+        found.append(
+            f"cgroup controllers not available: {', '.join(absent)}; enable them on the kernel's command line"
+        )
+    for feature, script in _FEATURES.items():
+        # a mount namespace with an empty /run: nothing of the try is left
+        done = subprocess.run(  # noqa: S603 - a script of ours
+            [
+                "/usr/bin/unshare",
+                "--net",
+                "--mount",
+                "/bin/sh",
+                "-ec",
+                f"mount -t tmpfs tmpfs /run; {script}",
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            why = (done.stderr or done.stdout).strip().splitlines()
+            found.append(
+                f"the kernel has no {feature}: load the module with modprobe or use another kernel"
+                + (f" ({why[-1]})" if why else "")
+            )
+    return found
+
+
+def _controllers() -> set[str]:
+    if cgroups.version() == "v2":
+        return set((cgroups.ROOT / "cgroup.controllers").read_text().split())
+    return {tree.name for tree in cgroups.ROOT.iterdir() if (tree / "cgroup.procs").exists()}
+
+
+def _room(settings: Settings) -> list[str]:
+    found = []
+    memory = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    available = int(memory["MemAvailable"].split()[0]) // 1024
+    if available < settings.minimum_memory_mib:
+        found.append(
+            f"{available} MiB of memory are available, {settings.minimum_memory_mib} are needed: "
+            "end something, or lower testbed_minimum_memory_mib"
+        )
+    for folder in {_existing(settings.cache), _existing(STATE)}:
+        free = shutil.disk_usage(folder).free >> 30
+        if free < settings.minimum_disk_gib:
+            found.append(
+                f"{free} GiB are free on the disk of {folder}, {settings.minimum_disk_gib} are needed: "
+                "make room, move testbed_cache, or lower testbed_minimum_disk_gib"
+            )
+    return found
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.parent)
+
+
+def _has(program: str) -> bool:
+    return (
+        shutil.which(program, path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin") is not None
+    )
