@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -36,7 +36,9 @@ class EmbeddedError(RuntimeError):
 
 
 @contextmanager
-def embedded_platform(home: Path, *, port: int = 0, fresh: bool = False) -> Iterator[Settings]:
+def embedded_platform(
+    home: Path, *, port: int = 0, fresh: bool = False, overrides: Mapping[str, object] | None = None
+) -> Iterator[Settings]:
     """Run the embedded platform for as long as the context lasts.
 
     The catalog listens on 127.0.0.1 and keeps its state in SQLite and local files below `home`; the pipeline
@@ -46,6 +48,7 @@ def embedded_platform(home: Path, *, port: int = 0, fresh: bool = False) -> Iter
         home: Folder of the lake's whole state; made when absent.
         port: Port of the catalog; 0 picks a free one.
         fresh: Remove the state of earlier runs first.
+        overrides: Settings by field name that win over `FLOE_*`.
 
     Yields:
         Settings of this platform; what it does not decide (seed, sizes, limits) is read from `FLOE_*`.
@@ -65,6 +68,7 @@ def embedded_platform(home: Path, *, port: int = 0, fresh: bool = False) -> Iter
         )
         with start(config) as catalog:
             settings = load_settings(
+                **(overrides or {}),
                 target="embedded",
                 catalog_uri=catalog.uri,
                 catalog_management_uri=catalog.management_uri,

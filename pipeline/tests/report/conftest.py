@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from floe_pipeline.report.page import Report, Step
+from floe_pipeline.report.page import Report
 from floe_pipeline.report.patterns import collect
+from floe_pipeline.report.step import Step
 from floe_pipeline.verify.evidence import Check
 
 MARTS = """

@@ -10,20 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from floe_pipeline.report.patterns import Headline, Patterns
+from floe_pipeline.report.step import Step
 from floe_pipeline.verify.evidence import Check
 
 
 class ReportError(RuntimeError):
     """The page cannot be made; the message says what is missing and how to get it."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One step of the run: what it was, what it made, how long it took."""
-
-    name: str
-    made: str
-    seconds: float
 
 
 @dataclass(frozen=True)
