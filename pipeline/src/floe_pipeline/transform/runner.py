@@ -19,6 +19,7 @@ from opentelemetry.trace import Span, StatusCode
 from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.settings import Settings
 from floe_pipeline.telemetry import RUN_ID, carry, current_context, current_trace_id, span
+from floe_pipeline.transform import lineage
 from floe_pipeline.transform.dbt_plugin import Session, working_on
 from floe_pipeline.transform.project import TransformError, load_manifest, project_arguments
 
@@ -130,11 +131,20 @@ def _invoke(
         started = time.perf_counter()
         session = Session(lake, _snapshot_properties(run_id))
         spans = _NodeSpans(current_context())
-        runner = dbtRunner(manifest=load_manifest(), callbacks=[spans.on_event])
+        manifest = load_manifest()
+        runner = dbtRunner(manifest=manifest, callbacks=[spans.on_event])
         _connect_to(lake.settings)
         with working_on(session):
             outcome = runner.invoke([*arguments, "--no-write-json", *project_arguments(work)])
         nodes = _nodes(outcome, session)
+        if isinstance(outcome.result, RunExecutionResult) and name == "dbt.build":
+            lineage.emit_transform(
+                settings,
+                manifest,
+                outcome.result,
+                origin=lineage.Origin(run_id, current_trace_id()),
+                written=_written(session),
+            )
         result = TransformResult(outcome.success, nodes, time.perf_counter() - started)
         current.set_attribute("dbt.nodes", len(nodes))
     if not result.success:
@@ -219,6 +229,14 @@ def _nodes(outcome: dbtRunnerResult, session: Session) -> list[NodeResult]:
             )
         nodes.append(node)
     return nodes
+
+
+def _written(session: Session) -> dict[str, lineage.Written]:
+    return {
+        mart: lineage.Written(published.snapshot_id, published.rows)
+        for mart, published in session.published.items()
+        if published
+    }
 
 
 def _failure(name: str, outcome: dbtRunnerResult, result: TransformResult) -> BaseException:
