@@ -29,9 +29,11 @@ from pyiceberg.exceptions import (
 )
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import _dataframe_to_data_files
-from pyiceberg.manifest import DataFile
+from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.table import CreateTableTransaction, Table, Transaction
+from pyiceberg.table.snapshots import Operation
 from pyiceberg.table.update import AssertCreate, AssertTableUUID, TableRequirement
+from pyiceberg.table.update.snapshot import _OverwriteFiles
 from requests.exceptions import RequestException
 
 from floe_pipeline.lake.errors import CommitConflictError, LakeError
@@ -98,6 +100,14 @@ def stage_append(transaction: Transaction, files: Iterable[DataFile], properties
     append.commit()
 
 
+class _Exchange(_OverwriteFiles):
+    """pyiceberg's overwrite, which would carry each commit's list of removed files along for ever."""
+
+    def _existing_manifests(self) -> list[ManifestFile]:
+        kept = super()._existing_manifests()
+        return [each for each in kept if each.has_added_files() or each.has_existing_files()]
+
+
 def stage_exchange(
     transaction: Transaction, old: Iterable[DataFile], new: Iterable[DataFile], properties: dict[str, str]
 ) -> None:
@@ -105,7 +115,12 @@ def stage_exchange(
 
     `Transaction.overwrite` would make two snapshots, and would also drop files that were added meanwhile.
     """
-    exchange = transaction.update_snapshot(snapshot_properties=properties).overwrite()
+    exchange = _Exchange(
+        operation=Operation.OVERWRITE,
+        transaction=transaction,
+        io=transaction._table.io,
+        snapshot_properties=properties,
+    )
     exchange.delete_by_predicate(
         AlwaysTrue()
     )  # look into every manifest; only the listed files are taken out

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.exceptions import NoSuchTableError, TableAlreadyExistsError
 from pyiceberg.io.pyarrow import schema_to_pyarrow
-from pyiceberg.manifest import DataFile, ManifestContent
+from pyiceberg.manifest import DataFile
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.table import Table, Transaction
 from pyiceberg.table.sorting import SortField, SortOrder
@@ -26,6 +26,7 @@ from floe_pipeline.lake.commit import (
 )
 from floe_pipeline.lake.errors import CommitConflictError, LakeError
 from floe_pipeline.lake.ledger import THROUGH, newest_carrying
+from floe_pipeline.lake.manifests import live_files
 from floe_pipeline.lake.tables import SPECS, TABLE_PROPERTIES, TableSpec, iceberg_schema
 from floe_pipeline.telemetry import span
 
@@ -159,7 +160,7 @@ class _Publication:
         return self._commit(transaction, rows.num_rows, files)
 
     def _replace(self, table: Table) -> PublishResult:
-        old = _live_files(table)
+        old = [live.file for live in live_files(table)]
         transaction = table.transaction()
         evolved = _evolve(transaction, self.rows.schema)
         files = write_files(evolved, _chunks(_conform(self.rows, evolved, self.identifier)))
@@ -219,18 +220,6 @@ def _conform(rows: pa.Table, table: Table, identifier: str) -> pa.Table:
 
 def _chunks(rows: pa.Table) -> list[pa.Table]:
     return [rows.slice(start, MAX_PARQUET_ROWS) for start in range(0, rows.num_rows, MAX_PARQUET_ROWS)]
-
-
-def _live_files(table: Table) -> list[DataFile]:
-    snapshot = table.current_snapshot()
-    if snapshot is None:
-        return []
-    return [
-        entry.data_file
-        for manifest in snapshot.manifests(table.io)
-        if manifest.content == ManifestContent.DATA
-        for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=True)
-    ]
 
 
 def _fitted(spec: TableSpec | None, identifier: str, arrow: pa.Schema) -> TableSpec:
