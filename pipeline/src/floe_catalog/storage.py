@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from pyiceberg.catalog import MANIFEST, MANIFEST_LIST, METADATA, delete_data_files, delete_files
 from pyiceberg.exceptions import ValidationError
@@ -23,6 +22,7 @@ from floe_catalog.config import S3Config
 from floe_catalog.errors import BadRequestError, ForbiddenError, NotFoundError, ServiceUnavailableError
 from floe_catalog.store import CatalogRow
 
+_FILE = "file://"
 _CACHED_METADATA = 64  # a table's metadata with 600 snapshots takes some 2 MB parsed
 
 
@@ -168,16 +168,16 @@ def table_locations(table: TableMetadata) -> tuple[str, ...]:
 
 def create_directories(table: TableMetadata) -> None:
     """Make a local table's directories: DuckDB writes files but creates no directory."""
-    if urlsplit(table.location).scheme == "file":
+    if table.location.startswith(_FILE):
         data = table.properties.get(TableProperties.WRITE_DATA_PATH) or f"{table.location}/data"
         for directory in (data, metadata_directory(table)):
-            Path(urlsplit(directory).path).mkdir(parents=True, exist_ok=True)
+            Path(directory.removeprefix(_FILE)).mkdir(parents=True, exist_ok=True)
 
 
 def normalize(location: str) -> str:
     """A location without trailing slash; a bare absolute path becomes a file URL."""
     trimmed = location.rstrip("/")
-    return f"file://{trimmed}" if trimmed.startswith("/") else trimmed
+    return f"{_FILE}{trimmed}" if trimmed.startswith("/") else trimmed
 
 
 def is_inside(location: str, base: str) -> bool:
@@ -192,7 +192,7 @@ def check_allowed(catalog: CatalogRow, identifier: str, locations: Iterable[str]
     assert isinstance(allowed, list)
     for location in locations:
         inside = any(is_inside(location, base) for base in allowed)
-        if not inside or ".." in urlsplit(location).path.split("/"):
+        if not inside or ".." in location.split("/"):
             message = (
                 f"Invalid location '{location}' for identifier '{identifier}': "
                 f"not inside the allowed locations {allowed}"

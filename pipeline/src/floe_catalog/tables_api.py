@@ -39,6 +39,8 @@ from floe_catalog.store import (
     swap_metadata,
 )
 
+# pyiceberg's model of the request wants to see these, Iceberg's specification does not.
+_OPTIONAL = {"location": None, "partition-spec": None, "write-order": None}
 _PURGE_PROPERTY = "polaris.config.drop-with-purge.enabled"
 
 
@@ -58,7 +60,7 @@ def list_all(call: Call) -> Response:
 def create(call: Call) -> Response:
     """POST tables: create a table, or only answer what it would be (stage-create)."""
     try:
-        request = CreateTableRequest.model_validate({"location": None, **call.json()})
+        request = CreateTableRequest.model_validate({**_OPTIONAL, **call.json()})
     except PydanticValidationError as error:
         raise BadRequestError(f"Malformed request: {error}") from error
     delegated = wants_credentials(call)

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from minio.credentials.providers import AssumeRoleProvider
 from minio.error import MinioException
@@ -126,10 +125,10 @@ def session_policy(locations: tuple[str, ...], *, write: bool) -> str:
     objects = []
     prefixes: dict[str, list[str]] = {}
     for location in locations:
-        parts = urlsplit(location)
-        prefix = _literal(parts.path.strip("/") + "/").lstrip("/")
-        objects.append(f"arn:aws:s3:::{parts.netloc}/{prefix}*")
-        prefixes.setdefault(parts.netloc, []).append(f"{prefix}*")
+        bucket, _, path = location.removeprefix("s3://").partition("/")
+        prefix = _literal(path.strip("/") + "/").lstrip("/")
+        objects.append(f"arn:aws:s3:::{bucket}/{prefix}*")
+        prefixes.setdefault(bucket, []).append(f"{prefix}*")
     statements: list[dict[str, object]] = [
         {"Effect": "Allow", "Action": _READ + (_WRITE if write else []), "Resource": objects}
     ]

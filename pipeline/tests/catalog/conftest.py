@@ -23,6 +23,13 @@ from floe_catalog.serve import CatalogConfig, start
 ALL_ROLES = "PRINCIPAL_ROLE:ALL"
 SIGNING_KEY = "contract-test-signing-key"
 
+# Read while tests are collected: tests themselves run without FLOE_* variables.
+POSTGRES_URL = os.environ.get("FLOE_TEST_POSTGRES_URL", "")
+POLARIS = {
+    name: os.environ.get(f"FLOE_POLARIS_{name}", "")
+    for name in ("URL", "CLIENT_ID", "CLIENT_SECRET", "STORAGE")
+}
+
 
 @dataclass(frozen=True)
 class Server:
@@ -135,10 +142,10 @@ def _floe(directory: Path, database_url: str) -> Iterator[Server]:
 
 
 def _polaris() -> Server:
-    base = os.environ["FLOE_POLARIS_URL"].rstrip("/")
+    base = POLARIS["URL"].rstrip("/")
     default = {"storageType": "FILE", "allowedLocations": ["file:///tmp/floe-contract"]}
-    storage = json.loads(os.environ.get("FLOE_POLARIS_STORAGE", json.dumps(default)))
-    root = (os.environ["FLOE_POLARIS_CLIENT_ID"], os.environ["FLOE_POLARIS_CLIENT_SECRET"])
+    storage = json.loads(POLARIS["STORAGE"]) if POLARIS["STORAGE"] else default
+    root = (POLARIS["CLIENT_ID"], POLARIS["CLIENT_SECRET"])
     return Server(f"{base}/api/catalog", f"{base}/api/management/v1", root, storage, ours=False)
 
 
@@ -157,22 +164,20 @@ def postgresql_database(url: str) -> Iterator[str]:
         admin.dispose()
 
 
-def _databases() -> list[str]:
-    return ["sqlite", *(["postgresql"] if os.environ.get("FLOE_TEST_POSTGRES_URL") else [])]
+DATABASES = ["sqlite", *(["postgresql"] if POSTGRES_URL else [])]
 
 
-@pytest.fixture(scope="session", params=_databases())
+@pytest.fixture(scope="session", params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A database of each kind."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path_factory.mktemp('database')}/catalog.db"
     else:
-        with postgresql_database(os.environ["FLOE_TEST_POSTGRES_URL"]) as url:
+        with postgresql_database(POSTGRES_URL) as url:
             yield url
 
 
-@pytest.fixture(
-    scope="session", params=[*_databases(), *(["polaris"] if os.environ.get("FLOE_POLARIS_URL") else [])]
-)
+@pytest.fixture(scope="session", params=[*DATABASES, *(["polaris"] if POLARIS["URL"] else [])])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Each server that the contract is tested against."""
     with contextlib.ExitStack() as stack:
@@ -182,7 +187,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         directory = tmp_path_factory.mktemp("catalog")
         url = f"sqlite:///{directory}/catalog.db"
         if request.param == "postgresql":
-            url = stack.enter_context(postgresql_database(os.environ["FLOE_TEST_POSTGRES_URL"]))
+            url = stack.enter_context(postgresql_database(POSTGRES_URL))
         yield stack.enter_context(_floe(directory, url))
 
 
