@@ -1,0 +1,42 @@
+"""Fixtures of the lake's tests: a seeded lake, and processes that can be killed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+
+from floe_pipeline.lake.catalog import Lake
+
+sys.path.insert(0, str(Path(__file__).parent))  # lake_writers must have one name here and in the processes
+
+from lake_writers import append_seed
+
+
+@pytest.fixture
+def seeded(lake: Lake) -> Lake:
+    """A lake whose first batch, `seed`, is in: 200 orders of 50 customers and 20 products."""
+    append_seed(lake)
+    return lake
+
+
+@pytest.fixture(scope="session")
+def start_process() -> Callable[..., BaseProcess]:
+    """Starts `function(*arguments)` of lake_writers in a process of its own.
+
+    A fork server that has imported the lake once makes each start cheap.
+    """
+    context = multiprocessing.get_context("forkserver")
+    lake = [f"floe_pipeline.lake.{name}" for name in ("append", "bootstrap", "maintain", "publish")]
+    context.set_forkserver_preload(["__main__", *lake])
+
+    def start(function: Callable[..., None], *arguments: object) -> BaseProcess:
+        process = context.Process(target=function, args=arguments, daemon=True)
+        process.start()
+        return process
+
+    return start
