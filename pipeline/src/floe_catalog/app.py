@@ -18,7 +18,7 @@ from floe_catalog.auth import Authenticator, Tokens
 from floe_catalog.calls import Services, check_realm, error_response, failure
 from floe_catalog.commits import Committer
 from floe_catalog.config import CatalogConfig
-from floe_catalog.database import Database
+from floe_catalog.database import Database, setting
 from floe_catalog.errors import ApiError, OAuthError, UnsupportedMediaTypeError
 from floe_catalog.principals import ensure_root
 from floe_catalog.storage import Storage
@@ -35,10 +35,9 @@ def build_services(config: CatalogConfig) -> Services:
         sqlalchemy.exc.SQLAlchemyError: The database cannot be used.
     """
     database = Database(config.database_url)
-    database.create_schema()
-    with database.write() as db:
+    with database.prepare() as db:
         ensure_root(db, config.root_client_id, config.root_client_secret)
-    key = config.signing_key or database.setting("token-signing-key", secrets.token_hex(32))
+        key = config.signing_key or setting(db, "token-signing-key", secrets.token_hex(32))
     storage = Storage(config.s3)
     return Services(
         config=config,

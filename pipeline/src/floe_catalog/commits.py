@@ -108,13 +108,11 @@ class Committer:
     def create(
         self, catalog: CatalogRow, namespace: NamespaceRow, name: str, metadata: TableMetadata
     ) -> StoredMetadata:
-        """Make a table from its first metadata.
+        """Make a table from its first metadata, whose location has been checked.
 
         Raises:
             AlreadyExistsError: The name is taken.
-            ForbiddenError: The location is not allowed, or another table's.
         """
-        self.check_location(catalog, namespace, name, metadata)
         create_directories(metadata)
         stored = self._storage.write(catalog, metadata, version=0)
         with self._undo_files(catalog, [stored]), self._transaction() as db:
@@ -126,10 +124,12 @@ class Committer:
 
         Raises:
             CommitFailedError: The table exists by now.
+            ForbiddenError: The location is not allowed, or another table's.
         """
         empty: TableMetadata = TableMetadataV1.model_construct(last_column_id=-1, schema=Schema())
         with _refusals(change):
             metadata = update_table_metadata(empty, change.request.updates, enforce_validation=True)
+        self.check_location(catalog, change.namespace, change.name, metadata)
         try:
             return self.create(catalog, change.namespace, change.name, metadata)
         except AlreadyExistsError as error:

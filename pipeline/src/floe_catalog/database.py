@@ -34,12 +34,14 @@ class Database:
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         self._readers = self._engine.execution_options(floe_read=True)
 
-    def create_schema(self) -> None:
-        """Create what is missing; safe when several processes start at once."""
+    @contextlib.contextmanager
+    def prepare(self) -> Iterator[sa.Connection]:
+        """A write in which every table exists; processes that start at once go through it one by one."""
         with self.write() as connection:
             if connection.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
             METADATA.create_all(connection)
+            yield connection
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sa.Connection]:
@@ -53,22 +55,6 @@ class Database:
         with self._engine.begin() as connection:
             yield connection
 
-    def setting(self, name: str, default: str) -> str:
-        """The stored value of a setting; stores the default when there is none yet."""
-        with self.write() as connection:
-            insert = sa.insert(SETTINGS).from_select(
-                ["name", "value"],
-                sa.select(sa.literal(name), sa.literal(default)).where(
-                    ~sa.exists().where(SETTINGS.c.name == name)
-                ),
-            )
-            with contextlib.suppress(sa.exc.IntegrityError), connection.begin_nested():
-                connection.execute(insert)  # another process may have stored it first: theirs holds
-            stored: str = connection.execute(
-                sa.select(SETTINGS.c.value).where(SETTINGS.c.name == name)
-            ).scalar_one()
-            return stored
-
     def check(self) -> None:
         """Raise SQLAlchemy's error when the database does not answer."""
         with self.read() as connection:
@@ -77,6 +63,15 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self._engine.dispose()
+
+
+def setting(db: sa.Connection, name: str, default: str) -> str:
+    """The stored value of a setting; stores the default when there is none yet."""
+    stored = db.execute(sa.select(SETTINGS.c.value).where(SETTINGS.c.name == name)).scalar_one_or_none()
+    if stored is None:
+        db.execute(sa.insert(SETTINGS).values(name=name, value=default))
+        return default
+    return str(stored)
 
 
 def _configure_sqlite(connection: object, _record: object) -> None:

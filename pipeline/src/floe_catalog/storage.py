@@ -82,9 +82,7 @@ class Storage:
             BadRequestError: The format version is not supported.
             ServiceUnavailableError: The storage does not answer.
         """
-        if table.format_version > SUPPORTED_TABLE_FORMAT_VERSION:
-            message = f"format-version {table.format_version} is not supported; use 1 or 2"
-            raise BadRequestError(message)
+        check_format(table)
         location = f"{metadata_directory(table)}/{version:05d}-{uuid.uuid4()}.metadata.json"
         raw = table.model_dump_json().encode()
         try:
@@ -152,6 +150,12 @@ def client_s3_properties(catalog: CatalogRow, s3: S3Config) -> dict[str, str]:
     if storage.get("pathStyleAccess"):
         properties["s3.path-style-access"] = "true"
     return properties
+
+
+def check_format(table: TableMetadata) -> None:
+    """Raise BadRequestError for a format version that pyiceberg cannot write."""
+    if table.format_version > SUPPORTED_TABLE_FORMAT_VERSION:
+        raise BadRequestError(f"format-version {table.format_version} is not supported; use 1 or 2")
 
 
 def metadata_directory(table: TableMetadata) -> str:

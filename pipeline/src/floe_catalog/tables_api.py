@@ -19,8 +19,8 @@ from floe_catalog.commits import Change, parse_request
 from floe_catalog.errors import AlreadyExistsError, BadRequestError, CommitFailedError, ForbiddenError
 from floe_catalog.resolve import Target, check_name, listing, namespace_levels, page_of, resolve
 from floe_catalog.storage import (
-    StoredMetadata,
     check_allowed,
+    check_format,
     create_directories,
     is_inside,
     normalize,
@@ -73,12 +73,14 @@ def create(call: Call) -> Response:
             raise AlreadyExistsError(f"Table already exists: {display(target.namespace.levels, name)}")
     metadata = _first_metadata(target, request)
     committer = call.services.committer
+    committer.check_location(target.catalog, target.namespace, name, metadata)
+    # Before anything is made: a table must not exist when its creator is told of a failure.
+    credentials = _credentials(call, target, metadata, write=True if delegated else None)
     if request.stage_create:
-        committer.check_location(target.catalog, target.namespace, name, metadata)
         create_directories(metadata)
-        return _response(call, target, metadata, _json(metadata), write=True if delegated else None)
+        return _table_response(None, metadata.model_dump_json().encode(), credentials)
     stored = committer.create(target.catalog, target.namespace, name, metadata)
-    return _stored_response(call, target, stored, write=True if delegated else None)
+    return _table_response(stored.location, stored.json, credentials)
 
 
 def register(call: Call) -> Response:
@@ -103,13 +105,14 @@ def register(call: Call) -> Response:
         outside = f"Metadata location {location} is not allowed outside of table location"
         raise BadRequestError(f"{outside} {stored.table.location}")
     services.committer.check_location(target.catalog, target.namespace, name, stored.table)
+    credentials = _credentials(call, target, stored.table, write=_may_write(call, target, row))
     with services.database.write() as db:
         values = {"location": stored.table.location, "metadata_location": location}
         if row is None:
             insert_table(db, target.namespace, name, **values)
         elif not swap_metadata(db, row, **values):
             raise CommitFailedError(f"Table {display(target.namespace.levels, name)} changed meanwhile")
-    return _stored_response(call, target, stored, write=_may_write(call, target, row))
+    return _table_response(location, stored.json, credentials)
 
 
 def load(call: Call) -> Response:
@@ -123,9 +126,9 @@ def load(call: Call) -> Response:
         row = get_table(db, target.namespace, name)
     write = _may_write(call, target, row)
     stored = call.services.committer.load(target.catalog, target.namespace, row)
-    if snapshots == "refs":
-        stored = StoredMetadata(stored.location, stored.table, _referenced_only(stored.json))
-    return _stored_response(call, target, stored, write=write)
+    credentials = _credentials(call, target, stored.table, write=write)
+    metadata = _referenced_only(stored.json) if snapshots == "refs" else stored.json
+    return _table_response(stored.location, metadata, credentials)
 
 
 def load_credentials(call: Call) -> Response:
@@ -167,7 +170,7 @@ def commit(call: Call) -> Response:
             row = get_table(db, target.namespace, name)
         target.require("UPDATE_TABLE", row)
         (stored,) = committer.commit(target.catalog, [change])
-    return _json_response(b'{"metadata-location":%b,"metadata":%b}', _quote(stored.location), stored.json)
+    return _table_response(stored.location, stored.json)
 
 
 def commit_transaction(call: Call) -> Response:
@@ -267,15 +270,17 @@ def _identifier(identifier: Mapping[str, Any]) -> tuple[Levels, str]:
 def _first_metadata(target: Target, request: CreateTableRequest) -> TableMetadata:
     location = normalize(request.location or f"{target.namespace.location}/{request.name}")
     try:
-        return new_table_metadata(
+        metadata = new_table_metadata(
             schema=request.table_schema,
             partition_spec=request.partition_spec or UNPARTITIONED_PARTITION_SPEC,
             sort_order=request.write_order or UNSORTED_SORT_ORDER,
             location=location,
             properties=dict(request.properties),
         )
+        check_format(metadata)
     except (ValueError, ValidationError) as error:
         raise BadRequestError(f"Cannot create {request.name}: {error}") from error
+    return metadata
 
 
 def _referenced_only(raw: bytes) -> bytes:
@@ -286,36 +291,25 @@ def _referenced_only(raw: bytes) -> bytes:
 
 
 def _credentials(
-    call: Call, target: Target, metadata: TableMetadata, *, write: bool
+    call: Call, target: Target, metadata: TableMetadata, *, write: bool | None
 ) -> list[dict[str, object]]:
-    config = call.services.vendor.vend(target.catalog, table_locations(metadata), write=write)
-    return [{"prefix": location, "config": config} for location in table_locations(metadata) if config]
+    """Keys for each of a table's locations: for writing, for reading (False), or none at all (None)."""
+    if write is None:
+        return []
+    locations = table_locations(metadata)
+    config = call.services.vendor.vend(target.catalog, locations, write=write)
+    return [{"prefix": location, "config": config} for location in locations] if config else []
 
 
-def _response(
-    call: Call, target: Target, metadata: TableMetadata, head: bytes, *, write: bool | None
+def _table_response(
+    location: str | None, metadata: bytes, credentials: list[dict[str, object]] | None = None
 ) -> Response:
-    credentials = [] if write is None else _credentials(call, target, metadata, write=write)
-    config = credentials[0]["config"] if credentials else {}
-    tail = {"config": config, **({"storage-credentials": credentials} if credentials else {})}
-    return _json_response(b"{%b,%b", head, json.dumps(tail).encode()[1:])
-
-
-def _stored_response(call: Call, target: Target, stored: StoredMetadata, *, write: bool | None) -> Response:
-    head = b'"metadata-location":%b,%b' % (_quote(stored.location), b'"metadata":%b' % stored.json)
-    return _response(call, target, stored.table, head, write=write)
-
-
-def _json(metadata: TableMetadata) -> bytes:
-    if metadata.format_version > 2:
-        raise BadRequestError(f"format-version {metadata.format_version} is not supported; use 1 or 2")
-    return b'"metadata":%b' % metadata.model_dump_json().encode()
-
-
-def _json_response(template: bytes, *parts: bytes) -> Response:
     # Metadata goes out as the bytes it is stored as: a table of 600 snapshots need not be serialized again.
-    return Response(template % parts, media_type="application/json")
-
-
-def _quote(text: str) -> bytes:
-    return json.dumps(text).encode()
+    parts = [] if location is None else [b'"metadata-location":' + json.dumps(location).encode()]
+    parts.append(b'"metadata":' + metadata)
+    if credentials is not None:
+        tail = {"config": credentials[0]["config"] if credentials else {}}
+        if credentials:
+            tail["storage-credentials"] = credentials
+        parts.append(json.dumps(tail).encode()[1:-1])
+    return Response(b"{" + b",".join(parts) + b"}", media_type="application/json")

@@ -112,11 +112,10 @@ class CredentialVendor:
             credentials = provider.retrieve()
         except (MinioException, HTTPError, ValueError) as error:
             raise ServiceUnavailableError(f"STS at {endpoint} gave no keys: {error}") from error
+        # minio keeps the expiry as UTC without saying so.
+        expires = (credentials.expiration or datetime.now(UTC)).replace(tzinfo=UTC)
         return SessionKeys(
-            credentials.access_key,
-            credentials.secret_key,
-            credentials.session_token or "",
-            credentials.expiration or datetime.now(UTC),
+            credentials.access_key, credentials.secret_key, credentials.session_token or "", expires
         )
 
 

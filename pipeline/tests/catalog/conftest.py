@@ -10,18 +10,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 import duckdb_extensions
 import httpx
 import pytest
 import sqlalchemy as sa
+from minio import Minio
 from pyiceberg.catalog.rest import RestCatalog
 
-from floe_catalog.serve import CatalogConfig, start
+from floe_catalog.serve import CatalogConfig, S3Config, start
 
 ALL_ROLES = "PRINCIPAL_ROLE:ALL"
-SIGNING_KEY = "contract-test-signing-key"
 
 # Read while tests are collected: tests themselves run without FLOE_* variables.
 POSTGRES_URL = os.environ.get("FLOE_TEST_POSTGRES_URL", "")
@@ -29,6 +30,7 @@ POLARIS = {
     name: os.environ.get(f"FLOE_POLARIS_{name}", "")
     for name in ("URL", "CLIENT_ID", "CLIENT_SECRET", "STORAGE")
 }
+MINIO = {name: os.environ.get(f"FLOE_TEST_MINIO_{name}", "") for name in ("URL", "ACCESS_KEY", "SECRET_KEY")}
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,6 @@ class Server:
     management_uri: str
     root: tuple[str, str]
     storage: dict[str, Any]
-    health_uri: str | None = None
     ours: bool = True
 
     @property
@@ -127,18 +128,30 @@ class Lake:
         )
 
 
-def floe_config(directory: Path, database_url: str, **settings: Any) -> CatalogConfig:
-    settings = {"signing_key": SIGNING_KEY, **settings}
-    return CatalogConfig(database_url, "root", "root-secret", **settings)
-
-
 @contextlib.contextmanager
-def _floe(directory: Path, database_url: str) -> Iterator[Server]:
-    config = floe_config(directory, database_url)
+def _floe(database_url: str, storage: dict[str, Any], s3: S3Config | None = None) -> Iterator[Server]:
+    config = CatalogConfig(database_url, "root", "root-secret", s3=s3)
     with start(config) as running:
-        storage = {"storageType": "FILE", "allowedLocations": [f"file://{directory}/warehouse"]}
         root = (config.root_client_id, config.root_client_secret)
-        yield Server(running.uri, running.management_uri, root, storage, running.health_uri)
+        yield Server(running.uri, running.management_uri, root, storage)
+
+
+def minio_storage() -> tuple[dict[str, Any], S3Config]:
+    """A new bucket in the MinIO given by environment: catalogs' storage and the server's keys."""
+    url = urlsplit(MINIO["URL"])
+    bucket = f"floe-test-{secrets.token_hex(4)}"
+    keys = {"access_key": MINIO["ACCESS_KEY"], "secret_key": MINIO["SECRET_KEY"]}
+    Minio(url.netloc, **keys, secure=url.scheme == "https").make_bucket(bucket)
+    storage = {
+        "storageType": "S3",
+        "allowedLocations": [f"s3://{bucket}/lake"],
+        "endpoint": MINIO["URL"],
+        "stsEndpoint": MINIO["URL"],
+        "pathStyleAccess": True,
+        "region": "us-east-1",
+        "kmsUnavailable": True,
+    }
+    return storage, S3Config(**keys, credential_seconds=900)
 
 
 def _polaris() -> Server:
@@ -167,28 +180,34 @@ def postgresql_database(url: str) -> Iterator[str]:
 DATABASES = ["sqlite", *(["postgresql"] if POSTGRES_URL else [])]
 
 
-@pytest.fixture(scope="session", params=DATABASES)
-def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A database of each kind."""
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of each kind."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('database')}/catalog.db"
+        yield f"sqlite:///{tmp_path}/catalog.db"
     else:
         with postgresql_database(POSTGRES_URL) as url:
             yield url
 
 
-@pytest.fixture(scope="session", params=[*DATABASES, *(["polaris"] if POLARIS["URL"] else [])])
+SERVERS = [*DATABASES, *(["minio"] if all(MINIO.values()) else []), *(["polaris"] if POLARIS["URL"] else [])]
+
+
+@pytest.fixture(scope="session", params=SERVERS)
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Each server that the contract is tested against."""
+    """Each server that the contract is tested against: ours by database and storage, and Polaris."""
+    if request.param == "polaris":
+        yield _polaris()
+        return
+    directory = tmp_path_factory.mktemp("catalog")
+    url, s3 = f"sqlite:///{directory}/catalog.db", None
+    storage: dict[str, Any] = {"storageType": "FILE", "allowedLocations": [f"file://{directory}/warehouse"]}
     with contextlib.ExitStack() as stack:
-        if request.param == "polaris":
-            yield _polaris()
-            return
-        directory = tmp_path_factory.mktemp("catalog")
-        url = f"sqlite:///{directory}/catalog.db"
         if request.param == "postgresql":
             url = stack.enter_context(postgresql_database(POSTGRES_URL))
-        yield stack.enter_context(_floe(directory, url))
+        if request.param == "minio":
+            storage, s3 = minio_storage()
+        yield stack.enter_context(_floe(url, storage, s3))
 
 
 @pytest.fixture(scope="session")

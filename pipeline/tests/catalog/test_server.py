@@ -38,12 +38,6 @@ def config(database_url: str, **settings: Any) -> CatalogConfig:
     return CatalogConfig(database_url, "root", "root-secret", **{"signing_key": KEY, **settings})
 
 
-@pytest.fixture
-def own_database(tmp_path: Path) -> str:
-    """A database that no other test uses."""
-    return f"sqlite:///{tmp_path}/own.db"
-
-
 def bearer(uri: str, secret: str = "root-secret") -> dict[str, str]:
     form = {"grant_type": "client_credentials", "client_id": "root", "client_secret": secret, "scope": WRITER}
     answer = httpx.post(f"{uri}/v1/oauth/tokens", data=form)
@@ -69,8 +63,8 @@ def add_catalog(client: Any, management: str, directory: Path) -> str:
 
 
 class TestTokenLife:
-    def test_expired_token_is_refused(self, own_database: str) -> None:
-        with start(config(own_database)) as catalog:
+    def test_expired_token_is_refused(self, database_url: str) -> None:
+        with start(config(database_url)) as catalog:
             url = f"{catalog.uri}/v1/config?warehouse=nowhere"
             for seconds, status in ((60, 404), (0, 401), (-60, 401)):
                 token = Tokens(KEY, seconds).issue(
@@ -79,22 +73,22 @@ class TestTokenLife:
                 answer = httpx.get(url, headers={"Authorization": f"Bearer {token}"})
                 assert answer.status_code == status, f"token of {seconds} s"
 
-    def test_tokens_outlive_a_restart_without_a_configured_key(self, own_database: str) -> None:
-        with start(config(own_database, signing_key=None)) as catalog:
+    def test_tokens_outlive_a_restart_without_a_configured_key(self, database_url: str) -> None:
+        with start(config(database_url, signing_key=None)) as catalog:
             headers = bearer(catalog.uri)
-        with start(config(own_database, signing_key=None)) as catalog:
+        with start(config(database_url, signing_key=None)) as catalog:
             assert httpx.get(f"{catalog.management_uri}/catalogs", headers=headers).status_code == 200
 
-    def test_another_signing_key_is_another_world(self, own_database: str) -> None:
-        with start(config(own_database)) as catalog:
+    def test_another_signing_key_is_another_world(self, database_url: str) -> None:
+        with start(config(database_url)) as catalog:
             headers = bearer(catalog.uri)
-        with start(config(own_database, signing_key="other")) as catalog:
+        with start(config(database_url, signing_key="other")) as catalog:
             assert httpx.get(f"{catalog.management_uri}/catalogs", headers=headers).status_code == 401
 
-    def test_root_gets_the_credentials_of_the_latest_start(self, own_database: str) -> None:
-        with start(config(own_database)) as catalog:
+    def test_root_gets_the_credentials_of_the_latest_start(self, database_url: str) -> None:
+        with start(config(database_url)) as catalog:
             assert bearer(catalog.uri)
-        renewed = CatalogConfig(own_database, "root", "another-secret")
+        renewed = CatalogConfig(database_url, "root", "another-secret")
         with start(renewed) as catalog:
             assert bearer(catalog.uri, "another-secret")
             with pytest.raises(httpx.HTTPStatusError):
@@ -102,20 +96,20 @@ class TestTokenLife:
 
 
 class TestServing:
-    def test_health(self, own_database: str) -> None:
-        with start(config(own_database)) as catalog:
+    def test_health(self, database_url: str) -> None:
+        with start(config(database_url)) as catalog:
             for path in ("", "/live", "/ready"):
                 answer = httpx.get(catalog.health_uri + path)
                 assert (answer.status_code, answer.json()["status"]) == (200, "UP")
-            engine = sa.create_engine(own_database)
+            engine = sa.create_engine(database_url)
             with engine.begin() as connection:
                 connection.exec_driver_sql("ALTER TABLE settings RENAME TO lost")
             engine.dispose()
             assert httpx.get(f"{catalog.health_uri}/ready").status_code == 503
             assert httpx.get(f"{catalog.health_uri}/live").status_code == 200
 
-    def test_only_its_realm(self, own_database: str) -> None:
-        with start(config(own_database, realm="LAKE")) as catalog:
+    def test_only_its_realm(self, database_url: str) -> None:
+        with start(config(database_url, realm="LAKE")) as catalog:
             headers = bearer(catalog.uri)
             for realm, status in (("LAKE", 200), ("POLARIS", 404)):
                 answer = httpx.get(
@@ -123,17 +117,17 @@ class TestServing:
                 )
                 assert answer.status_code == status
 
-    def test_unknown_path_and_method_are_told_in_the_error_model(self, own_database: str) -> None:
-        with start(config(own_database)) as catalog:
+    def test_unknown_path_and_method_are_told_in_the_error_model(self, database_url: str) -> None:
+        with start(config(database_url)) as catalog:
             for method, path, status in (("GET", "/v1/nonsense/at/all", 404), ("PATCH", "/v1/config", 405)):
                 answer = httpx.request(method, catalog.uri + path)
                 assert (answer.status_code, answer.json()["error"]["code"]) == (status, status)
 
-    def test_taken_port_is_named(self, own_database: str) -> None:
+    def test_taken_port_is_named(self, database_url: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             port = taken.getsockname()[1]
             with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
-                start(config(own_database, port=port))
+                start(config(database_url, port=port))
 
     def test_database_url_is_named(self) -> None:
         with pytest.raises(ValueError, match=r"database_url 'nonsense'.*expected sqlite:///"):
@@ -194,12 +188,12 @@ class TestServing:
         with ThreadPoolExecutor(4) as pool:
             return [name for names in pool.map(add, range(4)) for name in names]
 
-    def test_starting_at_once_on_an_empty_database(self, own_database: str) -> None:
+    def test_starting_at_once_on_an_empty_database(self, database_url: str) -> None:
         ready = threading.Barrier(4)
 
         def serve() -> None:
             ready.wait()
-            with start(config(own_database, signing_key=None)) as catalog:
+            with start(config(database_url, signing_key=None)) as catalog:
                 assert bearer(catalog.uri)
 
         with ThreadPoolExecutor(4) as pool:
@@ -254,16 +248,16 @@ class InProcess:
 
 
 @pytest.fixture
-def inside(own_database: str, tmp_path: Path) -> Iterator[InProcess]:
-    inside = InProcess(own_database, tmp_path)
+def inside(database_url: str, tmp_path: Path) -> Iterator[InProcess]:
+    inside = InProcess(database_url, tmp_path)
     yield inside
     inside.services.database.close()
 
 
 class TestFailures:
-    def test_metadata_file_lost(self, inside: InProcess, own_database: str) -> None:
+    def test_metadata_file_lost(self, inside: InProcess, database_url: str) -> None:
         shutil.rmtree(inside.metadata_directory)
-        with start(config(own_database)) as fresh:  # nothing cached
+        with start(config(database_url)) as fresh:  # nothing cached
             headers = bearer(fresh.uri)
             url = fresh.uri + inside.table.removeprefix("/api/catalog")
             answer = httpx.get(url, headers=headers)
@@ -347,9 +341,9 @@ class TestProgram:
             text=True,
         )
 
-    def test_serves_until_sigterm(self, own_database: str) -> None:
+    def test_serves_until_sigterm(self, database_url: str) -> None:
         program = self._run(
-            FLOE_CATALOG_DATABASE_URL=own_database,
+            FLOE_CATALOG_DATABASE_URL=database_url,
             FLOE_CATALOG_HOST="127.0.0.1",
             FLOE_CATALOG_PORT="0",
             FLOE_CATALOG_MANAGEMENT_PORT="0",

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import threading
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pyarrow as pa
@@ -20,7 +24,7 @@ from starlette.testclient import TestClient
 
 from floe_catalog.app import api_app, build_services
 from floe_catalog.config import CatalogConfig, S3Config
-from floe_catalog.errors import BadRequestError
+from floe_catalog.errors import BadRequestError, ServiceUnavailableError
 from floe_catalog.serve import start
 from floe_catalog.storage import Storage
 from floe_catalog.store import CatalogRow
@@ -143,6 +147,60 @@ class TestVendor:
         sts = FakeSts()
         assert CredentialVendor(None, sts).vend(catalog(storageType="FILE"), TABLE, write=True) == {}
         assert sts.policies == []
+
+
+class TestSts:
+    """The request to STS and what becomes of the answer, against a stub that speaks STS' XML."""
+
+    @pytest.fixture
+    def sts(self) -> Iterator[tuple[str, list[dict[str, str]], dict[str, Any]]]:
+        """Its URL, the forms it was sent, and the answer to give (status, expiry)."""
+        forms: list[dict[str, str]] = []
+        answer = {"status": 200, "expires": "2099-01-02T03:04:05Z"}
+
+        class Stub(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                forms.append(dict(parse_qsl(body)))
+                xml = (
+                    '<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult>'
+                    "<Credentials><AccessKeyId>AK</AccessKeyId><SecretAccessKey>SK</SecretAccessKey>"
+                    f"<SessionToken>ST</SessionToken><Expiration>{answer['expires']}</Expiration>"
+                    "</Credentials></AssumeRoleResult></AssumeRoleResponse>"
+                ).encode()
+                self.send_response(int(str(answer["status"])))
+                self.send_header("Content-Length", str(len(xml)))
+                self.end_headers()
+                self.wfile.write(xml)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Stub) as server:
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+            thread.start()
+            yield f"http://127.0.0.1:{server.server_port}", forms, answer
+            server.shutdown()
+            thread.join()
+
+    def test_asks_with_the_policy_and_takes_keys_and_expiry(self, sts: Any) -> None:
+        url, forms, _ = sts
+        vendor = CredentialVendor(S3)
+        config = vendor.vend(catalog(stsEndpoint=url), TABLE, write=False)
+        assert (config["s3.access-key-id"], config["s3.session-token"]) == ("AK", "ST")
+        expires = datetime(2099, 1, 2, 3, 4, 5, tzinfo=UTC)
+        assert config["s3.session-token-expires-at-ms"] == str(int(expires.timestamp()) * 1000)
+        assert vendor.vend(catalog(stsEndpoint=url), TABLE, write=False) == config
+        (form,) = forms
+        assert (form["Action"], form["DurationSeconds"]) == ("AssumeRole", "3600")
+        assert json.loads(form["Policy"]) == json.loads(session_policy(TABLE, write=False))
+        assert "RoleArn" not in form
+
+    def test_refusal_is_told_as_unavailable(self, sts: Any) -> None:
+        url, _, answer = sts
+        answer["status"] = 403
+        with pytest.raises(ServiceUnavailableError, match=f"STS at {url} gave no keys"):
+            CredentialVendor(S3).vend(catalog(stsEndpoint=url), TABLE, write=False)
 
 
 class _BucketsOnDisk(FileIO):
