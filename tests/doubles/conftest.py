@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from .cube_server import CubeAddress, environment, lay_out, new_address
+
 IMAGES = Path(__file__).parents[2] / "roles/testbed/files/images"
 _START_SECONDS = 60
 
@@ -89,3 +91,25 @@ def marquez(marquez_urls: tuple[str, str | None]) -> Iterator[httpx.Client]:
     """A client of Marquez' API."""
     with httpx.Client(base_url=marquez_urls[0], timeout=30) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def cube(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CubeAddress]:
+    """A Cube that serves the model of these tests."""
+    if url := os.environ.get("FLOE_CUBE_URL"):
+        secret, sql_url = os.environ["FLOE_CUBE_API_SECRET"], os.environ["FLOE_CUBE_SQL_URL"]
+        yield CubeAddress(url.rstrip("/"), secret, sql_url)
+        return
+    folder = tmp_path_factory.mktemp("cube")
+    cache = Path(os.environ.get("FLOE_TESTBED_CACHE", "~/.cache/floe/testbed")).expanduser()
+    node = lay_out(folder, cache)
+    port, sql_port = free_port(), free_port()
+    address = new_address(port, sql_port)
+    with serving(
+        [str(node), "../node_modules/@cubejs-backend/server/bin/server"],
+        env=environment(address, port, sql_port),
+        cwd=folder / "conf",
+        ready=answers(f"{address.url}/readyz"),
+        log=folder / "log",
+    ):
+        yield address
