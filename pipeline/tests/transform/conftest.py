@@ -14,6 +14,7 @@ from floe_pipeline.settings import Settings
 from floe_pipeline.transform import runner
 from floe_pipeline.transform.runner import TransformResult
 
+MARTS = ("orders", "customers", "products", "daily_revenue")
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
@@ -53,19 +54,34 @@ class Shop:
         ((value,),) = self.rows(sql)
         return value
 
-    def snapshots(self, mart: str) -> int:
-        """How many commits the mart has had."""
-        return len(self.lake.load(f"gold.{mart}").metadata.snapshots)
+    @property
+    def orders(self) -> int:
+        """Orders in bronze."""
+        return int(self.one("SELECT count(*) FROM lake.bronze.orders"))  # type: ignore[call-overload, no-any-return]
 
-    def contents(self, mart: str) -> list[tuple[object, ...]]:
-        """All rows of a mart in a fixed order."""
-        return self.rows(f"SELECT * FROM lake.gold.{mart} ORDER BY ALL")
+    def snapshots(self) -> dict[str, int]:
+        """The newest snapshot of each mart, by `gold.name`."""
+        found = {f"gold.{name}": self.lake.load(f"gold.{name}").current_snapshot() for name in MARTS}
+        return {name: snapshot.snapshot_id for name, snapshot in found.items() if snapshot}
 
 
 @pytest.fixture
 def shop(settings: Settings, lake: Lake) -> Iterator[Shop]:
     """A shop with a seed: 60 customers, 20 products, 400 orders over a year; marts not built yet."""
-    made = Shop(settings, lake)
-    made.add(orders=400, customers=60, products=20, days=365)
+    yield _seeded(settings, lake)
+    runner._disconnect()
+
+
+@pytest.fixture(scope="module")
+def open_shop(module_settings: Settings, module_lake: Lake) -> Iterator[Shop]:
+    """A shop with a seed and its marts, shared by a module: each test leaves it whole, with marts built."""
+    made = _seeded(module_settings, module_lake)
+    made.build()
     yield made
     runner._disconnect()
+
+
+def _seeded(settings: Settings, lake: Lake) -> Shop:
+    made = Shop(settings, lake)
+    made.add(orders=400, customers=60, products=20, days=365)
+    return made
