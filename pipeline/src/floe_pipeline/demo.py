@@ -18,10 +18,11 @@ from floe_pipeline.lake.catalog import Lake, TableTotals
 from floe_pipeline.lake.ledger import LEDGER, Ledger, read_ledger
 from floe_pipeline.lake.tables import BRONZE
 from floe_pipeline.report.page import Report, ReportError, write_page
-from floe_pipeline.report.patterns import collect
+from floe_pipeline.report.patterns import Patterns, collect
 from floe_pipeline.report.step import Step
 from floe_pipeline.settings import Settings
 from floe_pipeline.telemetry import configure, current_trace_id, run_trace, span
+from floe_pipeline.transform import lineage
 from floe_pipeline.transform.runner import TransformResult, build
 from floe_pipeline.verify.checks import run_checks
 from floe_pipeline.verify.evidence import Check, write_evidence
@@ -157,35 +158,50 @@ def run_demo(
         trace_id = current_trace_id()
         lake = Lake.connect(settings)
         lake.ensure_tables()
-        started_with = read_ledger(lake.load(CLAIMS))
-        if started_with:
-            _go_on(lake, settings, started_with, steps, run_id)
+        last = read_ledger(lake.load(CLAIMS))
+        if last:
+            _go_on(lake, settings, last, steps, run_id)
         word = _GeneratorsWord(lake, settings.seed)
-        now = datetime.now(UTC)
-        if not started_with:
-            with steps.step("Seed") as made:
-                until = now - cycles * CYCLE
-                seeded = append_next(lake, settings, batch_id=f"{run_id}-seed", until=until, run_id=run_id)
-                word.count()
-                made.append(_described(seeded))
-        with steps.step("Marts") as made:
-            made.append(_built(build(settings, lake=lake, run_id=run_id)))
-        for number, until in enumerate(_ends(lake, now, cycles), 1):
-            with steps.step(f"Cycle {number}") as made:
-                batch_id = f"{run_id}-{number}"
-                appended = append_next(lake, settings, batch_id=batch_id, until=until, run_id=run_id)
-                word.count()
-                made.append(_described(appended))
-                made.append(_built(build(settings, lake=lake, run_id=run_id)))
-        with steps.step("Verify") as made:
-            checks = run_checks(lake, settings, word.totals())
+        _fill(lake, settings, steps, word, cycles=cycles, run_id=run_id)
+        with steps.step("Verify") as made, lake.duckdb_connect() as connection:
+            checks = run_checks(lake, settings, word.totals(), connection)
+            patterns = collect(connection, _batch_ends(lake))
             made.append(f"{sum(check.passed for check in checks)} of {len(checks)} checks passed")
+    page: Path | None = out / "report.html"
+    problem = None
     with steps.step("Report") as made:
-        page, problem = _page(lake, settings, steps.done, checks, trace_id=trace_id, page=out / "report.html")
-        made.append(problem or f"{page}")
+        lineage.flush()
+        try:
+            write_page(_report(settings, patterns, steps.done, checks, trace_id), out / "report.html")
+        except ReportError as error:  # the optional packages are not there: the demo is worth having without
+            page, problem = None, str(error)
+        made.append(problem or str(page))
     evidence = out / "evidence" / "demo.json"
     write_evidence("demo", settings.target, checks, evidence)
-    return DemoResult(steps.done, checks, page, problem, evidence, trace_id, bool(started_with))
+    return DemoResult(steps.done, checks, page, problem, evidence, trace_id, continued=last is not None)
+
+
+def _fill(
+    lake: Lake, settings: Settings, steps: _Steps, word: _GeneratorsWord, *, cycles: int, run_id: str
+) -> None:
+    """Seed when the lake is empty, then the cycles; after each the marts."""
+    now = datetime.now(UTC)
+
+    def append(name: str, until: datetime) -> str:
+        appended = append_next(lake, settings, batch_id=f"{run_id}-{name}", until=until, run_id=run_id)
+        word.count()
+        lineage.emit_generate(settings, appended, origin=lineage.Origin(run_id, current_trace_id()))
+        return _described(appended)
+
+    if read_ledger(lake.load(CLAIMS)) is None:
+        with steps.step("Seed") as made:
+            made.append(append("seed", now - cycles * CYCLE))
+    with steps.step("Marts") as made:
+        made.append(_built(build(settings, lake=lake, run_id=run_id)))
+    for number, until in enumerate(_ends(lake, now, cycles), 1):
+        with steps.step(f"Cycle {number}") as made:
+            made.append(append(str(number), until))
+            made.append(_built(build(settings, lake=lake, run_id=run_id)))
 
 
 def append_next(
@@ -269,21 +285,17 @@ def _described(appended: AppendResult) -> str:
 
 def _built(result: TransformResult) -> str:
     tests = sum(node.resource_type == "test" for node in result.nodes)
-    return f"{len(result.snapshots)} marts, {tests} tests"
+    return f"{len(result.snapshots) or 'no'} marts published, {tests} tests passed"
 
 
-def _page(
-    lake: Lake,
+def _report(
     settings: Settings,
+    patterns: Patterns,
     steps: Sequence[Step],
     checks: Sequence[Check],
-    *,
     trace_id: str | None,
-    page: Path,
-) -> tuple[Path | None, str | None]:
-    with lake.duckdb_connect() as connection:
-        patterns = collect(connection, _batch_ends(lake))
-    report = Report(
+) -> Report:
+    return Report(
         target=settings.target,
         made_at=datetime.now(UTC),
         patterns=patterns,
@@ -299,11 +311,6 @@ def _page(
             ("Ask it yourself", 'floe query "SELECT * FROM gold.daily_revenue"'),
         ],
     )
-    try:
-        write_page(report, page)
-    except ReportError as error:
-        return None, str(error)
-    return page, None
 
 
 def _batch_ends(lake: Lake) -> list[tuple[int, datetime]]:

@@ -66,7 +66,7 @@ def marts():
 
 
 def spans():
-    """A made-up run: a seed, three cycles with appends and a dbt build of models and tests, then the proof."""
+    """A made-up run: seed and three cycles, each with appends and a dbt build, then the proof."""
     made = []
 
     def span(name, start, seconds, parent=None):
@@ -119,10 +119,11 @@ def lineage_events():
     tables = ("customers", "products", "orders", "order_items")
     made = [event(f"main.stg_{table}", [f"{table}_id", "name"], [f"bronze.{table}"]) for table in tables]
     made += [
-        event("gold.orders", ["order_id", "total_amount"], ["main.stg_orders", "main.stg_order_items"]),
+        event("int_totals", ["order_id", "total_amount"], ["main.stg_orders", "main.stg_order_items"]),
+        event("gold.orders", ["order_id", "total_amount"], ["int_totals"]),
         event("gold.customers", ["customer_id"], ["main.stg_customers", "main.stg_orders", "gold.customers"]),
         event("gold.products", ["product_id"], ["main.stg_products", "main.stg_order_items"]),
-        event("gold.daily_revenue", ["order_date", "revenue"], ["main.stg_orders", "main.stg_order_items"]),
+        event("gold.daily_revenue", ["order_date", "revenue"], ["int_totals"]),
     ]
     return made
 
@@ -145,6 +146,11 @@ def b1(passed=True):
             "differences": [] if passed else ["gold.orders: 1,016,293.19, the generator made 1,016,293.20"],
         },
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def broken_b1():
+    return b1(passed=False)
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,8 @@ SELECT order_id, customer_id, region, status, ordered_at,
 FROM lake.bronze.orders JOIN lake.bronze.order_items USING (order_id) GROUP BY ALL;
 CREATE TABLE lake.gold.customers AS
 SELECT customer_id, min(ordered_at) AS first_order_at, max(ordered_at) AS last_order_at,
-       count(order_id) AS orders, coalesce(sum(total_amount), 0)::DECIMAL(18, 2) AS total_revenue, count(order_id) > 1 AS is_repeat
+       count(order_id) AS orders, coalesce(sum(total_amount), 0)::DECIMAL(18, 2) AS total_revenue,
+       count(order_id) > 1 AS is_repeat
 FROM lake.bronze.customers LEFT JOIN lake.bronze.orders USING (customer_id) GROUP BY ALL;
 CREATE TABLE lake.gold.products AS
 SELECT product_id, any_value(price) AS price, count(DISTINCT order_id) AS orders, sum(quantity) AS units_sold,

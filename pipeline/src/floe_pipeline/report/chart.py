@@ -46,26 +46,38 @@ def styled(figure: go.Figure, palette: Palette, *, height: int = 300, **layout: 
         "tickfont": {"color": palette.muted, "size": 12},
         "title": {"font": {"color": palette.muted, "size": 12}, "standoff": 8},
     }
-    figure.update_layout(
-        height=height,
-        margin={"l": 8, "r": 24, "t": 12, "b": 8},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": FONT, "size": 13, "color": palette.ink},
-        showlegend=False,
-        dragmode=False,
-        bargap=0.28,
-        hoverlabel={
+    shared: dict[str, Any] = {
+        "height": height,
+        "margin": {"l": 8, "r": 24, "t": 12, "b": 8},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"family": FONT, "size": 13, "color": palette.ink},
+        "showlegend": False,
+        "dragmode": False,
+        "bargap": 0.28,
+        "hoverlabel": {
             "bgcolor": palette.card,
             "bordercolor": palette.muted,
             "font": {"family": FONT, "size": 13, "color": palette.ink},
             "align": "left",
         },
-    )
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
-    figure.update_layout(**layout)
+        "xaxis": axis,
+        "yaxis": axis,
+    }
+    for name, value in layout.items():
+        known = shared.get(name)
+        shared[name] = _merged(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
+    figure.update_layout(**shared)  # once: plotly validates everything anew each time
     return figure
+
+
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` over `below`, down into what both have."""
+    merged = {**below, **above}
+    for name in below.keys() & above.keys():
+        if isinstance(below[name], dict) and isinstance(above[name], dict):
+            merged[name] = _merged(below[name], above[name])
+    return merged
 
 
 def faded(colour: str, opacity: float) -> str:

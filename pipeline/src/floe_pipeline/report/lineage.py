@@ -13,9 +13,10 @@ import plotly.graph_objects as go
 from floe_pipeline.report.chart import Chart, faded, styled
 from floe_pipeline.report.theme import Palette
 
-LAYERS: Final = ("bronze", "staging", "gold")
+LAYERS: Final = ("bronze", "staging", "intermediate", "gold")
 MAX_COLUMNS: Final = 16  # listed on hover
-BOX: Final = 0.13  # half of a box' width; the graph is 1 wide
+BOX: Final = 0.1  # half of a box' width; the graph is 1 wide
+HALF_HEIGHT: Final = 0.25  # of a box; rows are 1 apart
 CURVE: Final = 24  # points of an edge
 
 
@@ -24,7 +25,6 @@ class Dataset:
     """One table or view: its columns, each with the upstream columns it is made from (`table.column`)."""
 
     name: str
-    layer: str
     columns: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -34,6 +34,18 @@ class Lineage:
 
     datasets: dict[str, Dataset] = field(default_factory=dict)
     edges: set[tuple[str, str]] = field(default_factory=set)
+
+    def layer(self, name: str) -> str:
+        """Where it stands: bronze and gold tables, views on bronze alone (staging), and all in between."""
+        schema = name.partition(".")[0]
+        if schema in LAYERS:
+            return schema
+        sources = [source for source, target in self.edges if target == name]
+        return "staging" if all(source.startswith("bronze.") for source in sources) else "intermediate"
+
+    def depth(self, name: str) -> int:
+        """Edges on the longest way to it."""
+        return max((1 + self.depth(source) for source, target in self.edges if target == name), default=0)
 
 
 def read_lineage(path: Path) -> Lineage:
@@ -69,7 +81,7 @@ def _add_event(lineage: Lineage, event: Mapping[str, Any]) -> None:
 
 def _add_dataset(lineage: Lineage, record: Mapping[str, Any]) -> Dataset:
     name = _short(record["name"])
-    dataset = lineage.datasets.setdefault(name, Dataset(name, _layer(name)))
+    dataset = lineage.datasets.setdefault(name, Dataset(name))
     schema = (record.get("facets") or {}).get("schema") or {}
     for column in schema.get("fields", []):
         dataset.columns.setdefault(column["name"], [])
@@ -82,11 +94,6 @@ def _short(name: str) -> str:
     return ".".join(parts[-2:]) if len(parts) > 1 and parts[-2] in {"bronze", "gold"} else parts[-1]
 
 
-def _layer(name: str) -> str:
-    schema = name.partition(".")[0]
-    return schema if schema in LAYERS else "staging"
-
-
 def lineage_chart(lineage: Lineage) -> Chart:
     """The graph as a chart.
 
@@ -96,15 +103,16 @@ def lineage_chart(lineage: Lineage) -> Chart:
     if not lineage.edges:
         raise ValueError("the lineage events hold no edge")
     places = _places(lineage)
-    rows = max(len([d for d in lineage.datasets.values() if d.layer == layer]) for layer in LAYERS)
+    rows = len({round(y) for _, y in places.values()})
     columns = sum(len(dataset.columns) for dataset in lineage.datasets.values())
 
     def draw(palette: Palette) -> go.Figure:
-        ground = dict(zip(LAYERS, (palette.series[3], palette.series[5], palette.series[0]), strict=True))
+        amber, grey, teal, blue = (palette.series[at] for at in (3, 5, 1, 0))
+        ground = dict(zip(LAYERS, (amber, grey, teal, blue), strict=True))
         figure = go.Figure([_edge(places[a], places[b], (a, b), palette) for a, b in sorted(lineage.edges)])
         figure.add_trace(_hover_spots(lineage, places))
         for name, (x, y) in places.items():
-            colour = ground[lineage.datasets[name].layer]
+            colour = ground[lineage.layer(name)]
             figure.add_shape(
                 type="path",
                 path=_rounded(x, y),
@@ -122,35 +130,36 @@ def lineage_chart(lineage: Lineage) -> Chart:
         return styled(
             figure,
             palette,
-            height=74 * rows + 56,
+            height=70 * rows + 56,
             annotations=_names(lineage, places, palette, size=13),
             hoverdistance=60,
             xaxis={"range": [0, 1], "visible": False},
-            yaxis={"range": [-0.62, rows - 0.3], "visible": False},
+            yaxis={"range": [-0.5, max(y for _, y in places.values()) + 0.75], "visible": False},
         )
 
-    ends = sorted(name for name, dataset in lineage.datasets.items() if dataset.layer == "gold")
+    ends = sorted(name for name in lineage.datasets if lineage.layer(name) == "gold")
     return Chart(
         "lineage",
         f"{len(lineage.datasets)} datasets, {len(lineage.edges)} edges, {columns} columns",
-        "From bronze tables over staging views to gold marts; point at one for its columns and their origin",
+        "From bronze tables over views in memory to gold marts; point at one to see its columns' origin",
         "A graph from left to right. "
         + " ".join(
             f"{name} is made from {', '.join(sorted(a for a, b in lineage.edges if b == name))}."
             for name in ends
         ),
         draw,
-        narrow=lambda palette: {"annotations": _names(lineage, places, palette, size=10, prefix="stg_")},
+        narrow=lambda palette: {"annotations": _names(lineage, places, palette, size=9, short=True)},
         wide=True,
     )
 
 
 def _places(lineage: Lineage) -> dict[str, tuple[float, float]]:
-    """Where each dataset stands: a column a layer, ordered by its neighbours' mean: few edges cross."""
+    """Where each dataset stands: a column a layer, ordered so that few edges cross."""
     columns = {
-        layer: sorted(name for name, dataset in lineage.datasets.items() if dataset.layer == layer)
+        layer: sorted((name for name in lineage.datasets if lineage.layer(name) == layer), key=lineage.depth)
         for layer in LAYERS
     }
+    columns = {layer: names for layer, names in columns.items() if names}
     height = max(len(names) for names in columns.values())
     heights: dict[str, float] = {}
 
@@ -163,26 +172,38 @@ def _places(lineage: Lineage) -> dict[str, tuple[float, float]]:
         near = [heights[b if a == name else a] for a, b in lineage.edges if name in (a, b)]
         return -sum(near) / len(near) if near else 0.0
 
-    for layer in LAYERS:
+    for layer in columns:
         stand(layer)
     for _ in range(4):  # settles at once for a graph of this size
-        for layer in (*LAYERS[1:], *LAYERS[-2::-1]):
-            columns[layer].sort(key=lambda name: (neighbours_mean(name), name))
-            stand(layer)
-    across = {"bronze": BOX + 0.012, "staging": 0.5, "gold": 1 - BOX - 0.012}
-    return {name: (across[dataset.layer], heights[name]) for name, dataset in lineage.datasets.items()}
+        for layer in ("staging", "gold", "staging", "bronze"):
+            if layer in columns:  # what lies in between stays in the order in which it is computed
+                columns[layer].sort(key=lambda name: (neighbours_mean(name), name))
+                stand(layer)
+    left, right = BOX + 0.005, 1 - BOX - 0.005
+    across = {
+        layer: left + (right - left) * at / max(1, len(columns) - 1) for at, layer in enumerate(columns)
+    }
+    return {name: (across[layer], heights[name]) for layer, names in columns.items() for name in names}
 
 
 def _edge(
     start: tuple[float, float], end: tuple[float, float], ends: tuple[str, str], palette: Palette
 ) -> go.Scatter:
     """A smooth curve; the page's script finds an edge's ends in `meta` and lights it up on hover."""
-    x0, x1 = start[0] + BOX, end[0] - BOX
     steps = [at / (CURVE - 1) for at in range(CURVE)]
-    ease = [t * t * (3 - 2 * t) for t in steps]
+    if start[0] == end[0]:  # in one column: straight down, or around what stands between
+        down = 1 if start[1] > end[1] else -1
+        y0, y1 = start[1] - down * HALF_HEIGHT, end[1] + down * HALF_HEIGHT
+        bulge = 0.0 if abs(start[1] - end[1]) <= 1 else BOX * 1.22
+        x = [start[0] - bulge * (1 - (2 * t - 1) ** 4) for t in steps]
+        y = [y0 + (y1 - y0) * t for t in steps]
+    else:
+        x0, x1 = start[0] + BOX, end[0] - BOX
+        x = [x0 + (x1 - x0) * t for t in steps]
+        y = [start[1] + (end[1] - start[1]) * t * t * (3 - 2 * t) for t in steps]
     return go.Scatter(
-        x=[x0 + (x1 - x0) * t for t in steps],
-        y=[start[1] + (end[1] - start[1]) * t for t in ease],
+        x=x,
+        y=y,
         mode="lines",
         line={"color": palette.muted, "width": 2},
         opacity=0.55,
@@ -222,37 +243,27 @@ def _names(
     palette: Palette,
     *,
     size: int,
-    prefix: str = "",
+    short: bool = False,
 ) -> list[dict[str, object]]:
-    boxes = [
-        {
-            "x": x,
-            "y": y,
-            "text": (name.partition(".")[2] or name).removeprefix(prefix),
-            "showarrow": False,
-            "font": {"size": size, "color": palette.ink},
-        }
-        for name, (x, y) in places.items()
-    ]
-    top = max(y for _, y in places.values()) + 0.52
-    across = {lineage.datasets[name].layer: x for name, (x, _) in places.items()}
-    heads = [
-        {
-            "x": across[layer],
-            "y": top,
-            "text": layer.upper(),
-            "showarrow": False,
-            "font": {"size": 11, "color": palette.muted},
-        }
-        for layer in LAYERS
-        if layer in across
-    ]
-    return [*boxes, *heads]
+    """The boxes' names and, above them, the layers'; short ones leave out what the layer says already."""
+
+    def label(x: float, y: float, text: str, points: int, colour: str) -> dict[str, object]:
+        return {"x": x, "y": y, "text": text, "showarrow": False, "font": {"size": points, "color": colour}}
+
+    boxes = []
+    for name, (x, y) in places.items():
+        shown = name.partition(".")[2] or name
+        if short:
+            shown = shown.removeprefix("stg_").removeprefix("int_")
+        boxes.append(label(x, y, shown, size, palette.ink))
+    top = max(y for _, y in places.values()) + 0.5
+    across = {lineage.layer(name): x for name, (x, _) in places.items()}
+    return boxes + [label(x, top, layer.upper(), min(size, 11), palette.muted) for layer, x in across.items()]
 
 
-def _rounded(x: float, y: float, half_height: float = 0.26) -> str:
+def _rounded(x: float, y: float) -> str:
     """An SVG path of a box with rounded corners, in the graph's coordinates."""
-    left, right, low, high = x - BOX, x + BOX, y - half_height, y + half_height
+    left, right, low, high = x - BOX, x + BOX, y - HALF_HEIGHT, y + HALF_HEIGHT
     rx, ry = 0.012, 0.1
     return (
         f"M {left + rx} {low} L {right - rx} {low} Q {right} {low} {right} {low + ry} "

@@ -69,7 +69,7 @@ class Patterns:
     Attributes:
         headline: The big numbers.
         pareto: Points (share of buyers, share of orders), both 0..1, buyers with most orders first.
-        rhythm: Orders by [weekday Monday=0][hour 0..23], UTC.
+        rhythm: Orders of whole days by [weekday Monday=0][hour 0..23], UTC.
         months: In order of time, without gaps only if every month sold something.
         categories: By falling revenue.
         basket: (items in the order, orders); the last entry gathers `MAX_BASKET` and more.
@@ -160,10 +160,12 @@ def _pareto(connection: duckdb.DuckDBPyConnection) -> list[tuple[float, float]]:
 
 
 def _rhythm(connection: duckdb.DuckDBPyConnection) -> list[list[int]]:
+    # Of whole days only: the day that is not over yet has the hours of the last cycles and no others.
     grid = [[0] * 24 for _ in WEEKDAYS]
     rows = connection.execute("""
         SELECT isodow(moment), hour(moment), count(*)
-        FROM (SELECT ordered_at AT TIME ZONE 'UTC' AS moment FROM lake.gold.orders) GROUP BY ALL
+        FROM (SELECT ordered_at AT TIME ZONE 'UTC' AS moment, order_date FROM lake.gold.orders)
+        WHERE order_date < (SELECT max(order_date) FROM lake.gold.orders) GROUP BY ALL
     """).fetchall()
     for weekday, hour, orders in rows:
         grid[weekday - 1][hour] = orders

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import plotly.graph_objects as go
 
 from floe_pipeline.report.chart import Chart, faded, styled
-from floe_pipeline.report.patterns import MAX_BASKET, Patterns
+from floe_pipeline.report.patterns import MAX_BASKET, Month, Patterns
 from floe_pipeline.report.theme import Palette
 
 LADDER = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)  # ticks of the price axis
@@ -19,16 +21,10 @@ def sales_charts(patterns: Patterns) -> list[Chart]:
 def _revenue(patterns: Patterns) -> Chart:
     months = patterns.months
     in_q4 = [entry.month.month >= 10 for entry in months]
-    per_day = {
-        season: sum(m.revenue for m, q4 in zip(months, in_q4, strict=True) if q4 is season)
-        / max(1, sum(m.days for m, q4 in zip(months, in_q4, strict=True) if q4 is season))
-        for season in (True, False)
-    }
+    lift = _season(months)
     finding = "Revenue by month"
-    if per_day[True] and per_day[False]:
-        finding = (
-            f"A day in the fourth quarter earns {per_day[True] / per_day[False]:.1f} times any other day"
-        )
+    if lift:
+        finding = f"A day in the fourth quarter earns {lift:.1f} times a day of the quarters around it"
     best = max(months, key=lambda entry: entry.revenue)
 
     def draw(palette: Palette) -> go.Figure:
@@ -54,12 +50,33 @@ def _revenue(patterns: Patterns) -> Chart:
         "revenue",
         finding,
         "Revenue of all orders by calendar month (UTC), October to December set apart; the ends are partial",
-        f"Bars for {len(months)} months. The highest is {best.month:%B %Y} with {best.revenue:,.2f}; "
-        f"fourth-quarter days average {per_day[True]:,.2f}, other days {per_day[False]:,.2f}.",
+        f"Bars for {len(months)} months. The highest is {best.month:%B %Y} with {best.revenue:,.2f}. "
+        f"{finding}.",
         draw,
         narrow=lambda _: {"height": 260, "xaxis.dtick": "M6"},
         wide=True,
     )
+
+
+def _season(months: Sequence[Month]) -> float | None:
+    """Daily revenue of fourth quarters over that of the quarters before and after, which cancels growth out.
+
+    None when no fourth quarter has both neighbours whole.
+    """
+    revenue: dict[int, float] = {}
+    days: dict[int, int] = {}
+    for entry in months:
+        quarter = entry.month.year * 4 + (entry.month.month - 1) // 3
+        revenue[quarter] = revenue.get(quarter, 0.0) + entry.revenue
+        days[quarter] = days.get(quarter, 0) + entry.days
+    whole = sorted(revenue)[1:-1]  # the first and the last may be partial
+    per_day = {quarter: revenue[quarter] / days[quarter] for quarter in whole}
+    lifts = [
+        2 * per_day[quarter] / (per_day[quarter - 1] + per_day[quarter + 1])
+        for quarter in whole
+        if quarter % 4 == 3 and quarter - 1 in per_day and quarter + 1 in per_day
+    ]
+    return sum(lifts) / len(lifts) if lifts else None
 
 
 def _categories(patterns: Patterns) -> Chart:

@@ -20,12 +20,14 @@
   };
 
   const look = (element) => `${theme()} ${isNarrow(element) ? "narrow" : "full"}`;
+  const drawn = new Map(); // element -> look and width it was last drawn for
   const draw = async (element) => {
     const { data, layout, narrow } = figures[element.dataset.chart][theme()];
-    element.dataset.drawn = look(element);
-    await Plotly.react(element, data, isNarrow(element) ? changed(layout, narrow) : structuredClone(layout), {
-      displayModeBar: false, responsive: true, showTips: false,
-    });
+    const [wanted, width] = [look(element), element.clientWidth];
+    drawn.set(element, `${wanted} ${width}`);
+    const fitted = changed(layout, { ...(isNarrow(element) ? narrow : {}), width });
+    await Plotly.react(element, data, fitted, { displayModeBar: false, showTips: false });
+    element.dataset.shown = wanted;
   };
 
   // Pointing at a dataset of the lineage graph lights up the edges that lead to it and away from it.
@@ -41,7 +43,7 @@
 
   const charts = [...document.querySelectorAll(".chart")];
   const redraw = () => charts.forEach((element) => {
-    if (element.dataset.drawn !== look(element)) draw(element);
+    if (drawn.get(element) !== `${look(element)} ${element.clientWidth}`) draw(element);
   });
 
   const button = document.getElementById("theme");
