@@ -39,7 +39,8 @@ class PublishResult:
     """What `publish` did.
 
     Attributes:
-        snapshot_id: The snapshot in which the rows are; made by this call unless `rows` is 0 in append mode.
+        snapshot_id: The snapshot in which the rows are; made by this call, unless the mart had them already
+            and `rows` is 0.
         rows: Rows written by this call.
         files: Data files written by this call.
     """
@@ -74,6 +75,7 @@ def publish(
             property `floe.through`, and append mode drops rows that are not above it: nothing is appended
             twice, whatever happened between computing the rows and committing them. Append mode needs it, or
             the property `floe.through` in `snapshot_properties` (then rows are appended all or not at all).
+            In replace mode it keeps the mart from going back: one that has taken in more is left as it is.
         snapshot_properties: More properties of the snapshot, for example the run's id.
 
     Raises:
@@ -141,9 +143,8 @@ class _Publication:
         return self._add(transaction, self.rows)
 
     def _append(self, table: Table) -> PublishResult:
-        rows, newest = self.rows, newest_carrying(table, THROUGH)
-        if newest is not None and newest.summary is not None:
-            through = int(newest.summary.additional_properties[THROUGH])
+        rows, through = self.rows, _through(table)
+        if through is not None:
             if self.watermark:
                 rows = rows.filter(pc.greater(rows[self.watermark], pa.scalar(through)))
             elif through >= int(self.properties[THROUGH]):
@@ -160,6 +161,9 @@ class _Publication:
         return self._commit(transaction, rows.num_rows, files)
 
     def _replace(self, table: Table) -> PublishResult:
+        current, through = table.current_snapshot(), _through(table)
+        if self.watermark and current is not None and (through or 0) > int(self.properties.get(THROUGH, 0)):
+            return PublishResult(snapshot_id=current.snapshot_id, rows=0, files=0)
         old = [live.file for live in live_files(table)]
         transaction = table.transaction()
         evolved = _evolve(transaction, self.rows.schema)
@@ -170,6 +174,14 @@ class _Publication:
     def _commit(self, transaction: Transaction, rows: int, files: list[DataFile]) -> PublishResult:
         commit(transaction, lambda: self.lake.load(self.identifier))
         return PublishResult(snapshot_id=snapshot_id(transaction), rows=rows, files=len(files))
+
+
+def _through(table: Table) -> int | None:
+    """The highest watermark that the mart has taken in, if it has one."""
+    newest = newest_carrying(table, THROUGH)
+    if newest is None or newest.summary is None:
+        return None
+    return int(newest.summary.additional_properties[THROUGH])
 
 
 def _evolve(transaction: Transaction, arrow: pa.Schema) -> Table:
