@@ -1,6 +1,6 @@
 """Command line of the testbed's programs, for the role: settings in, one JSON object out.
 
-python -m floe_testbed check|build|up|import|status|down --settings JSON
+python -m floe_testbed check|build|up|import|wait|status|down --settings JSON
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import containers, lifecycle, node, preflight, status
+from . import cluster, containers, lifecycle, node, preflight, status
 from .build import build_programs
 from .layout import SETTINGS_FILE, Settings, TestbedError
 from .system_images import write_system_images
@@ -39,15 +39,28 @@ def build(arguments: argparse.Namespace) -> dict[str, Any]:
 def up(arguments: argparse.Namespace) -> dict[str, Any]:
     """Starts the node."""
     with lifecycle.exclusive():
-        return {"changed": lifecycle.up(replace(arguments.settings, kubernetes=arguments.kubernetes))}
+        return {
+            "changed": lifecycle.up(
+                replace(arguments.settings, kubernetes=arguments.kubernetes, tools=arguments.tools)
+            )
+        }
 
 
 def import_images(arguments: argparse.Namespace) -> dict[str, Any]:
     """Gives the node its images."""
     with lifecycle.exclusive():
-        images = containers.read_lists(arguments.images)
+        images = containers.read_lists([path for path in arguments.images if path.exists()])
         imported = containers.import_images(images, arguments.settings.image_store / "imported.json")
         return {"changed": bool(imported), "imported": imported}
+
+
+def wait(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Waits until the cluster serves."""
+    del arguments  # the testbed's own settings count: those that it was started with
+    if (ours := preflight.owner()) is None:
+        raise TestbedError("there is no testbed on this machine: `make testbed-up`")
+    cluster.wait_until_serving(ours)
+    return {"changed": False}
 
 
 def show_status(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -67,6 +80,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "build": build,
     "up": up,
     "import": import_images,
+    "wait": wait,
     "status": show_status,
     "down": down,
 }
@@ -81,6 +95,7 @@ def main() -> int:
         command.add_argument("--settings", required=True, metavar="JSON")
         command.add_argument("--images", action="append", type=Path, default=[], metavar="LIST")
         command.add_argument("--kubernetes", type=Path, default=Path(), metavar="FOLDER")
+        command.add_argument("--tools", type=Path, default=Path(), metavar="FOLDER")
         command.add_argument("--packages-will-be-installed", action="store_true")
     internal = commands.add_parser("run-node", help="(started by `up` in namespaces of its own)")
     internal.add_argument("host_pid", type=int)

@@ -46,7 +46,7 @@ def present() -> dict[str, str]:
 
 
 def import_images(images: list[ImageArchive], marks: Path) -> list[str]:
-    """Imports what containerd does not have from the same archive already.
+    """Imports what containerd has not from the same archive; drops what no list names, if no pod runs yet.
 
     Args:
         images: what should be there.
@@ -68,14 +68,12 @@ def import_images(images: list[ImageArchive], marks: Path) -> list[str]:
         imported_from[image.ref] = [image.hash, digest]
         marks.write_text(json.dumps(imported_from, indent=1))
         done.append(image.ref)
-    return done
-
-
-def prune_images(images: list[ImageArchive]) -> None:
-    """Removes images that no list names any more; only while no pod runs."""
-    stale = sorted(set(present()) - {image.ref for image in images})
-    if stale:
+    stale = sorted(set(there) - {image.ref for image in images})
+    if stale and not _ctr(
+        "containers", "list", "--quiet"
+    ):  # a young cluster: nobody else has imported any yet
         _ctr("images", "remove", *stale)
+    return done
 
 
 def remove_containers() -> None:

@@ -17,7 +17,7 @@ API_SERVICE, DNS_SERVICE = "10.201.0.1", "10.201.0.10"
 API_URL = f"https://{NODE_ADDRESS}:6443"
 STATE = Path("/var/lib/floe-testbed")  # outside any checkout: it also says who owns the one testbed
 PAUSE_IMAGE = "localhost/floe-testbed/pause:1"
-_PATHS = ("checkout", "cache", "kubeconfig", "kubernetes")
+_PATHS = ("checkout", "cache", "kubeconfig", "kubernetes", "tools")
 
 
 class TestbedError(Exception):
@@ -34,7 +34,8 @@ class Settings:
         checkout: folder of the working copy that owns the testbed.
         cache: folder for what is worth keeping between testbeds: binaries, image archives, the image store.
         kubeconfig: file written for the user.
-        kubernetes: folder with kube-apiserver, kubelet, kubectl, etcd ...; only needed to start them.
+        kubernetes: folder with kube-apiserver, kubelet, kubectl, etcd ...; only needed to start the testbed.
+        tools: folder with helm; likewise.
         minimum_memory_mib: memory that has to be available before anything is started.
         minimum_disk_gib: room that has to be left where cache and state are.
     """
@@ -43,6 +44,7 @@ class Settings:
     cache: Path
     kubeconfig: Path
     kubernetes: Path = Path()
+    tools: Path = Path()
     minimum_memory_mib: int = 4096
     minimum_disk_gib: int = 12
 
@@ -62,6 +64,12 @@ class Settings:
         return json.dumps(
             {key: value if isinstance(value, int) else str(value) for key, value in asdict(self).items()}
         )
+
+    @property
+    def clients(self) -> dict[Path, Path]:
+        """Links to programs that speak to the cluster, put beside the kubeconfig, and where they lead."""
+        folder = self.kubeconfig.parent / "bin"
+        return {folder / "kubectl": self.kubernetes / "kubectl", folder / "helm": self.tools / "helm"}
 
     @property
     def image_store(self) -> Path:

@@ -74,11 +74,7 @@ def up(settings: Settings) -> bool:
         changed = True
     network.connect_host()
     _wait(("kube-apiserver", "containerd"))
-    if not settings.kubeconfig.exists():
-        settings.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
-        pki.write_kubeconfig(settings.kubeconfig, "admin")
-        changed = True
-    return changed
+    return _give_user_access(settings) or changed
 
 
 def down(settings: Settings) -> bool:
@@ -120,7 +116,7 @@ def _start(settings: Settings) -> None:
     )  # first of all: from here on what is there is known to be ours
     for folder in (LOGS, CONF):
         folder.mkdir()
-    pki.create(settings.kubeconfig)
+    pki.create()
     cgroups.create()
     with (LOGS / "supervisor.log").open("ab") as log:
         subprocess.Popen(  # noqa: S603 - our own command line
@@ -141,6 +137,19 @@ def _start(settings: Settings) -> None:
             stderr=log,
             start_new_session=True,
         )
+
+
+def _give_user_access(settings: Settings) -> bool:
+    """Writes the kubeconfig and the links to kubectl and helm that are missing; says whether any was."""
+    missing = [link for link in settings.clients if not link.exists()]
+    for link in missing:
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)  # one whose target is gone
+        link.symlink_to(settings.clients[link])
+    if not settings.kubeconfig.exists():
+        pki.write_kubeconfig(settings.kubeconfig, "admin")
+        return True
+    return bool(missing)
 
 
 def _wait(names: tuple[str, ...]) -> None:
@@ -180,7 +189,11 @@ def _tear_down() -> None:
     cgroups.remove()
     ours = preflight.owner()
     if ours:
-        ours.kubeconfig.unlink(missing_ok=True)
+        for path in (ours.kubeconfig, *ours.clients):
+            path.unlink(missing_ok=True)
+        for folder in (ours.kubeconfig.parent / "bin", ours.kubeconfig.parent):
+            with contextlib.suppress(OSError):  # gone, or with files of others in it
+                folder.rmdir()
     # settings last: until then it is known whose the rest is
     for path in sorted(STATE.glob("*"), key=lambda path: path == SETTINGS_FILE):
         shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -81,8 +81,8 @@ class Authority:
         write_private(self._folder / f"{file}.key", _pem(key))
 
 
-def create(kubeconfig: Path) -> None:
-    """Makes every certificate, key and kubeconfig, the user's included."""
+def create() -> None:
+    """Makes every certificate and key, and the daemons' kubeconfigs."""
     PKI.mkdir(mode=0o700, parents=True)
     authority = Authority(PKI, NAME)
     service = "kubernetes.default.svc.cluster.local"
@@ -107,8 +107,6 @@ def create(kubeconfig: Path) -> None:
     for file, (common_name, organization) in CLIENTS.items():
         authority.issue(file, common_name, organization)
         write_kubeconfig(CONF / f"{file}.kubeconfig", file)
-    kubeconfig.parent.mkdir(parents=True, exist_ok=True)
-    write_kubeconfig(kubeconfig, "admin")
 
 
 def write_kubeconfig(path: Path, client: str) -> None:

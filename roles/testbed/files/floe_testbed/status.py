@@ -6,7 +6,7 @@ import json
 import time
 from typing import Any
 
-from . import cgroups, containers, preflight
+from . import cgroups, cluster, containers, preflight
 from .layout import LOGS, STATUS_FILE, TestbedError
 
 
@@ -43,6 +43,8 @@ def report(images: list[containers.ImageArchive]) -> dict[str, Any]:
     except TestbedError as error:
         there = {}
         lines.append(f"  images: not known ({error})")
+    if up:
+        lines += [f"  {line}" for line in cluster.describe(ours)]
     lines.append(f"images: {sum(image.ref in there for image in images)} of {len(images)} in the node")
     lines += [
         f"  {'present' if image.ref in there else 'MISSING':<8} {image.size >> 20:>5} MiB  {image.ref}"

@@ -1,0 +1,42 @@
+"""What the cluster says of itself, by its own kubectl: is the node Ready, do its pods serve, and if not, why."""
+
+from __future__ import annotations
+
+from .layout import LOGS, NODE, Settings, TestbedError
+from .network import run
+
+_READY_SECONDS = 120
+
+
+def wait_until_serving(settings: Settings) -> None:
+    """Waits until the node is Ready and every Deployment in kube-system is available.
+
+    Raises:
+        TestbedError: not within two minutes; with the pods' states and what was last said about them.
+    """
+    timeout = f"--timeout={_READY_SECONDS}s"
+    try:
+        _kubectl(settings, "wait", "--for=condition=Ready", f"node/{NODE}", timeout)
+        _kubectl(
+            settings, "wait", "-n", "kube-system", "--for=condition=Available", "deployment", "--all", timeout
+        )
+    except TestbedError as error:
+        pods = _kubectl(settings, "get", "pods", "-n", "kube-system", "-o", "wide")
+        events = _kubectl(settings, "events", "-n", "kube-system", "--types=Warning").splitlines()
+        raise TestbedError("\n".join([str(error), pods, *events[-10:], f"daemons' logs: {LOGS}"])) from error
+
+
+def describe(settings: Settings) -> list[str]:
+    """Returns a line on the node and one on each pod that does not run."""
+    try:
+        nodes = _kubectl(settings, "get", "nodes")
+        idle = _kubectl(
+            settings, "get", "pods", "-A", "--field-selector=status.phase!=Running,status.phase!=Succeeded"
+        )
+    except TestbedError as error:
+        return [str(error)]
+    return nodes.splitlines() + idle.splitlines()
+
+
+def _kubectl(settings: Settings, *argv: str) -> str:
+    return run(str(settings.kubernetes / "kubectl"), "--kubeconfig", str(settings.kubeconfig), *argv)
