@@ -97,14 +97,20 @@ def load(table: Path) -> dict[str, Image]:
 
 def files_of(folder: Path) -> Iterator[Path]:
     """Files of a build context in a fixed order, without what its .dockerignore or a tool's cache holds."""
-    ignored = [*_NEVER, *_dockerignore(folder)]
+    ignored = _dockerignore(folder)
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        prefixes = [str(Path(*relative.parts[: n + 1])) for n in range(len(relative.parts))]
-        if not any(fnmatch.fnmatch(c, p) for p in ignored for c in (*relative.parts, *prefixes)) and (
-            path.is_file() or path.is_symlink()
-        ):
+        if (path.is_file() or path.is_symlink()) and not _is_ignored(relative, ignored):
             yield path
+
+
+def _is_ignored(relative: Path, patterns: list[str]) -> bool:
+    """Docker's rules as far as this repository uses them: from the root, or anywhere after `**/`."""
+    prefixes = [str(Path(*relative.parts[: n + 1])) for n in range(len(relative.parts))]
+    anywhere = [*_NEVER, *(p.removeprefix("**/") for p in patterns if p.startswith("**/"))]
+    return any(fnmatch.fnmatch(part, p) for part in relative.parts for p in anywhere) or any(
+        fnmatch.fnmatch(prefix, p) for prefix in prefixes for p in patterns
+    )
 
 
 def _dockerignore(folder: Path) -> list[str]:

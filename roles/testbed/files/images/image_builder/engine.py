@@ -121,7 +121,9 @@ def _buildah(workshop: Workshop) -> list[str]:
 
 
 def _bud(image: Image, context: Path, base: Path | None, workshop: Workshop) -> list[str]:
-    recipe = next(p for p in (context / "Containerfile", context / "Dockerfile") if p.exists())
+    recipe = next((p for p in (context / "Containerfile", context / "Dockerfile") if p.exists()), None)
+    if recipe is None:
+        raise BuildError(f"image {image.name}: its folder holds neither a Containerfile nor a Dockerfile")
     command = [*_buildah(workshop), "bud", "--isolation", "chroot", "--layers", "--tag", image.ref]
     if base:
         command += ["--build-arg", f"BASE_IMAGE=docker-archive:{base}"]

@@ -63,6 +63,7 @@ def app(api_url: str) -> Starlette:
 def main() -> int:
     """Entry point; 1 when a variable is missing, as in the real image."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of every request
     _LOG.info("this is marquez-web-double, a stand-in for marquez-web in the testbed, not marquez-web itself")
     missing = [name for name in ("MARQUEZ_HOST", "MARQUEZ_PORT") if not os.environ.get(name)]
     if missing:
