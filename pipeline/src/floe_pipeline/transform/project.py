@@ -63,31 +63,39 @@ def manifest_json() -> Path:
     Raises:
         TransformError: When the project does not parse.
     """
-    path = _private_folder() / f"manifest-{_fingerprint()}.json"
+    key = _fingerprint()
+    path = _kept(key, "json")
     if not path.is_file():
-        manifest = load_manifest()
-        manifest.build_parent_and_child_maps()  # type: ignore[no-untyped-call]
-        with tempfile.TemporaryDirectory(dir=path.parent) as work:
-            made = Path(work) / "manifest.json"
-            manifest.write(str(made))  # type: ignore[no-untyped-call]
-            made.replace(path)
+        _parse(key)
     return path
 
 
 def _parsed(key: str) -> bytes:
-    kept = _private_folder() / f"manifest-{key}.msgpack"
-    if kept.is_file():
-        return kept.read_bytes()
-    with tempfile.TemporaryDirectory(dir=kept.parent) as work:
+    path = _kept(key, "msgpack")
+    if not path.is_file():
+        _parse(key)
+    return path.read_bytes()
+
+
+def _parse(key: str) -> None:
+    """Keep the manifest in both forms; here, since writing JSON needs the flags that parsing has set."""
+    with tempfile.TemporaryDirectory(dir=_private_folder()) as work:
         result = dbtRunner().invoke(
             ["parse", "--no-partial-parse", "--no-write-json", *project_arguments(work)]
         )
-        if not isinstance(result.result, Manifest):
+        manifest = result.result
+        if not isinstance(manifest, Manifest):
             raise TransformError(f"the dbt project in {dbt_project_dir()} does not parse: {result.exception}")
-        made = Path(work) / kept.name
-        made.write_bytes(result.result.to_msgpack())
-        made.replace(kept)  # whole or not at all, also when two processes parse at once
-    return kept.read_bytes()
+        packed, json = Path(work) / "manifest.msgpack", Path(work) / "manifest.json"
+        packed.write_bytes(manifest.to_msgpack())
+        manifest.build_parent_and_child_maps()  # type: ignore[no-untyped-call]
+        manifest.write(str(json))  # type: ignore[no-untyped-call]
+        packed.replace(_kept(key, "msgpack"))  # whole or not at all, also when two processes parse at once
+        json.replace(_kept(key, "json"))
+
+
+def _kept(key: str, form: str) -> Path:
+    return _private_folder() / f"manifest-{key}.{form}"
 
 
 def project_arguments(work: str) -> list[str]:
