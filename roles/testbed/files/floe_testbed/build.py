@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from .layout import TestbedError
@@ -116,11 +117,11 @@ TOOLS = Recipe(
 RECIPES = (KUBERNETES, TOOLS)
 
 
-def build_programs(cache: Path) -> tuple[dict[str, Path], bool]:
+def build_programs(folder: Path) -> tuple[dict[str, Path], bool]:
     """Builds what is not in the cache yet.
 
     Args:
-        cache: the testbed's cache folder.
+        folder: the testbed's cache.
 
     Returns:
         The folder of each recipe's programs, and whether anything had to be built.
@@ -130,7 +131,9 @@ def build_programs(cache: Path) -> tuple[dict[str, Path], bool]:
     """
     if not shutil.which("go"):
         raise TestbedError("no Go compiler on PATH: install Go 1.24 or newer")
-    wanted = {recipe.name: cache / "binaries" / f"{recipe.name}-{recipe.fingerprint()}" for recipe in RECIPES}
+    wanted = {
+        recipe.name: folder / "binaries" / f"{recipe.name}-{recipe.fingerprint()}" for recipe in RECIPES
+    }
     missing = [recipe for recipe in RECIPES if not wanted[recipe.name].exists()]
     for number, recipe in enumerate(missing):
         with _progress(recipe, sum(rest.seconds for rest in missing[number + 1 :])):
@@ -194,6 +197,7 @@ def _progress(recipe: Recipe, seconds_after: int) -> Iterator[None]:
     sys.stderr.write(f"{recipe.name}: built in {time.monotonic() - began:.0f} s\n")
 
 
+@cache
 def _compiler() -> str:
     return output_of("go", "env", "GOVERSION", "GOARCH")
 

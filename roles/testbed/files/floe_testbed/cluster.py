@@ -1,4 +1,4 @@
-"""What the cluster says of itself, by its own kubectl: is the node Ready, do its pods serve, and if not, why."""
+"""What the cluster says of itself, by its own kubectl: is the node Ready, do its pods serve, or why not."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from .layout import LOGS, NODE, Settings, TestbedError
 from .network import run
 
 _READY_SECONDS = 120
+_WHAT_SERVES = (
+    ("--for=condition=Ready", f"node/{NODE}"),
+    ("--for=condition=Available", "--namespace=kube-system", "deployment", "--all"),
+    ("--for=condition=Available", "apiservice/v1beta1.metrics.k8s.io"),
+)
 
 
 def wait_until_serving(settings: Settings) -> None:
-    """Waits until the node is Ready and every Deployment in kube-system is available.
+    """Waits until the node is Ready and every Deployment in kube-system is available, and metrics are served.
 
     Raises:
         TestbedError: not within two minutes; with the pods' states and what was last said about them.
     """
-    timeout = f"--timeout={_READY_SECONDS}s"
     try:
-        _kubectl(settings, "wait", "--for=condition=Ready", f"node/{NODE}", timeout)
-        _kubectl(
-            settings, "wait", "-n", "kube-system", "--for=condition=Available", "deployment", "--all", timeout
-        )
+        for what in _WHAT_SERVES:
+            _kubectl(settings, "wait", f"--timeout={_READY_SECONDS}s", *what)
     except TestbedError as error:
         pods = _kubectl(settings, "get", "pods", "-n", "kube-system", "-o", "wide")
         events = _kubectl(settings, "events", "-n", "kube-system", "--types=Warning").splitlines()

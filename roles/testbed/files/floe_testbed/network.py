@@ -48,6 +48,8 @@ def connect_node(host_pid: int) -> None:
     run("ip", "link", "add", NODE_LINK, "type", "veth", "peer", "name", HOST_LINK, "netns", str(host_pid))
     run("ip", "address", "add", f"{NODE_ADDRESS}/{LINK_PREFIX}", "dev", NODE_LINK)
     run("ip", "link", "set", NODE_LINK, "up")
+    # The node's own calls to a service need a route before kube-proxy's rules turn them to a pod.
+    run("ip", "route", "add", SERVICE_NET, "dev", NODE_LINK, "src", NODE_ADDRESS)
     for key, value in {
         "net/ipv4/ip_forward": "1",
         "net/ipv4/conf/all/route_localnet": "1",  # node ports on 127.0.0.1
