@@ -19,6 +19,10 @@ from .cube_server import CubeAddress, environment, lay_out, new_address
 IMAGES = Path(__file__).parents[2] / "roles/testbed/files/images"
 _START_SECONDS = 60
 
+# The doubles are programs of their images, not installed packages.
+for _part in (".", "marquez-double", "marquez-web-double", "polaris-double"):
+    sys.path.append(str(IMAGES / _part))
+
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nothing listens on now."""

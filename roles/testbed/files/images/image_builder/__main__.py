@@ -48,6 +48,7 @@ def main() -> int:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
     print(f"built {len(missing)} of {len(wanted)} images; index: {workshop.images / 'index.json'}")
+    print(json.dumps({"changed": bool(missing)}))  # read by the role
     return 0
 
 

@@ -60,13 +60,12 @@ class Progress:
                 self._say(f"still building {what} ({self._rest()})")
 
     def _rest(self) -> str:
-        """What is left; the time is the cold builds' from the table, less what already ran."""
+        """What is left: cold builds' seconds from the table less what already ran, shared by the workers."""
         now = time.monotonic()
-        seconds = sum(
-            max(image.seconds - (now - self._running.get(name, now)), 5) for name, image in self._left.items()
-        )
+        seconds = [max(i.seconds - (now - self._running.get(i.name, now)), 5) for i in self._left.values()]
         done = self._total - len(self._left)
-        return f"{done} of {self._total} done, at most about {seconds / self._workers:.0f} s left"
+        rest = max([sum(seconds) / self._workers, *seconds], default=0)
+        return f"{done} of {self._total} done, about {rest:.0f} s left on two idle cores"
 
     def _say(self, text: str) -> None:
         print(f"[{time.monotonic() - self._began:4.0f} s] {text}", file=self._out, flush=True)

@@ -1,0 +1,74 @@
+"""How Polaris' variables and its admin tool's commands reach floe_catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from polaris_double import admin
+from polaris_double.__main__ import catalog_environment
+from polaris_double.realms import Realms, database_url, parse_credentials
+
+DATABASE = {
+    "QUARKUS_DATASOURCE_JDBC_URL": "jdbc:postgresql://postgresql:5432/polaris?currentSchema=polaris_schema",
+    "QUARKUS_DATASOURCE_USERNAME": "polaris",
+    "QUARKUS_DATASOURCE_PASSWORD": "p@ss/word",
+}
+
+
+@pytest.fixture
+def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sa.URL:
+    url = sa.make_url(f"sqlite:///{tmp_path}/polaris.db")
+    monkeypatch.setattr(admin, "database_url", lambda _: url)
+    return url
+
+
+def test_the_variables_of_the_image_reach_the_catalog() -> None:
+    given = {
+        **DATABASE,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-west-2",
+    }
+    mapped = catalog_environment(given, ("root", "s3cr3t"), "POLARIS")
+    assert sa.make_url(mapped["FLOE_CATALOG_DATABASE_URL"]).password == "p@ss/word"
+    assert sa.make_url(mapped["FLOE_CATALOG_DATABASE_URL"]).host == "postgresql"
+    assert mapped["FLOE_CATALOG_S3_ACCESS_KEY"] == "key"
+    assert mapped["FLOE_CATALOG_S3_REGION"] == "us-west-2"
+    assert (mapped["FLOE_CATALOG_ROOT_CLIENT_ID"], mapped["FLOE_CATALOG_ROOT_CLIENT_SECRET"]) == (
+        "root",
+        "s3cr3t",
+    )
+
+
+def test_a_database_that_is_not_postgresql_is_refused() -> None:
+    with pytest.raises(ValueError, match="QUARKUS_DATASOURCE_JDBC_URL='jdbc:h2:mem'"):
+        database_url({"QUARKUS_DATASOURCE_JDBC_URL": "jdbc:h2:mem"})
+
+
+def test_bootstrap_may_be_repeated_and_keeps_the_first_credentials(url: sa.URL) -> None:
+    assert admin.main(["bootstrap", "--realm=POLARIS", "--credential=POLARIS,root,first"]) == 0
+    assert admin.main(["bootstrap", "--realm=POLARIS", "--credential=POLARIS,root,second"]) == 0
+    assert Realms(url).root("POLARIS") == ("root", "first")
+
+
+def test_purge_forgets_a_realm_once(url: sa.URL) -> None:
+    admin.main(["bootstrap", "-r", "POLARIS", "-c", "POLARIS,root,first"])
+    assert admin.main(["purge", "-r", "POLARIS"]) == 0
+    assert Realms(url).root("POLARIS") is None
+    assert admin.main(["purge", "-r", "POLARIS"]) == 1
+
+
+@pytest.mark.parametrize("text", ["POLARIS,root", "POLARIS,root,", "POLARIS,a,hush,b"])
+def test_malformed_credentials_are_refused_without_showing_them(text: str) -> None:
+    with pytest.raises(ValueError, match="realm 'POLARIS' must be realm,clientId,clientSecret") as error:
+        parse_credentials(text)
+    assert "hush" not in str(error.value)
+
+
+def test_wrong_usage_ends_with_2(url: sa.URL) -> None:
+    assert admin.main(["bootstrap", "-r", "POLARIS", "-c", "POLARIS"]) == 2
+    with pytest.raises(SystemExit) as stopped:
+        admin.main(["frobnicate"])
+    assert stopped.value.code == 2
