@@ -324,11 +324,12 @@ def bench(
     verbose: Verbose = False,
 ) -> int:
     """Measure throughput, cost by size, and a day of cycles."""
+    wanted = _sizes(sizes)
     from floe_pipeline.bench import run_bench
     from floe_pipeline.display import consoles, show_checks
 
     output, errors = consoles()
-    checks = run_bench(home, out, sizes=_sizes(sizes), cycles=cycles, progress=errors.print)
+    checks = run_bench(home, out, sizes=wanted, cycles=cycles, progress=errors.print)
     show_checks(output, checks)
     return _verdict(checks)
 
