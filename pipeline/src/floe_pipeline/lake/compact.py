@@ -59,8 +59,8 @@ def compact(lake: Lake, identifier: str, fan_in: int) -> Compaction:
     """
     for _ in range(TRIES):
         table = lake.load(identifier)
-        overfull = (_overfull(files, fan_in) for files in _by_partition(live_files(table)))
-        groups = [group for group in overfull if group]
+        chosen = (overfull(files, fan_in) for files in _by_partition(live_files(table)))
+        groups = [group for group in chosen if group]
         if not groups:
             return Compaction()
         if has_row_deletes(table):
@@ -89,8 +89,13 @@ def _by_partition(files: list[LiveFile]) -> list[list[LiveFile]]:
     return list(groups.values())
 
 
-def _overfull(files: list[LiveFile], fan_in: int) -> list[LiveFile]:
-    """The files of the highest tier that has too many, and all smaller ones; none when no tier has."""
+def overfull(files: list[LiveFile], fan_in: int) -> list[LiveFile]:
+    """The files of the highest tier that has too many, and all smaller ones; none when no tier has.
+
+    Args:
+        files: Small files of one partition, in any order, which is kept.
+        fan_in: As many files of a tier are still left alone.
+    """
     tiers = Counter(_tier(live, fan_in) for live in files)
     too_full = [tier for tier, count in tiers.items() if count > fan_in]
     return [live for live in files if _tier(live, fan_in) <= max(too_full)] if too_full else []

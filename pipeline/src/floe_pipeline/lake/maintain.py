@@ -75,7 +75,7 @@ def maintain(lake: Lake, settings: Settings) -> list[TableMaintenance]:
         with span("iceberg.maintain", **{"iceberg.table": identifier}) as here:
             result = TableMaintenance(identifier)
             try:
-                _maintain(lake, settings, locations, result)
+                maintain_table(lake, settings, locations, result)
             except NoSuchTableError:
                 continue  # dropped while we were at the others
             here.set_attribute("iceberg.snapshots_expired", result.snapshots_expired)
@@ -86,7 +86,20 @@ def maintain(lake: Lake, settings: Settings) -> list[TableMaintenance]:
     return results
 
 
-def _maintain(lake: Lake, settings: Settings, locations: dict[str, str], result: TableMaintenance) -> None:
+def maintain_table(
+    lake: Lake, settings: Settings, locations: dict[str, str], result: TableMaintenance
+) -> None:
+    """Maintain one table.
+
+    Args:
+        lake: The lake.
+        settings: As for `maintain`.
+        locations: Folder of every table of the lake, by identifier.
+        result: Names the table, and is filled in.
+
+    Raises:
+        NoSuchTableError: The table is gone.
+    """
     compaction = compact(lake, result.table, settings.compact_files)
     result.files_compacted = compaction.files
     if compaction.skipped:
@@ -132,8 +145,11 @@ def _expire(lake: Lake, identifier: str, keep: timedelta) -> int:
 
 def _expired(table: Table, keep: timedelta) -> list[int]:
     history = [snapshot.snapshot_id for snapshot in ancestors_of(table.current_snapshot(), table.metadata)]
-    needed = set(history[:KEPT_SNAPSHOTS]) | {ref.snapshot_id for ref in table.metadata.refs.values()}
-    needed |= {snapshot.snapshot_id for name in CARRIED if (snapshot := newest_carrying(table, name))}
+    holders = [snapshot.snapshot_id for name in CARRIED if (snapshot := newest_carrying(table, name))]
+    # A holder is found by walking from parent to parent, so what lies between it and `main` stays too. That
+    # is nothing but what other engines committed since: each commit of ours carries the properties on.
+    kept = max([KEPT_SNAPSHOTS, *(history.index(holder) + 1 for holder in holders)])
+    needed = set(history[:kept]) | {ref.snapshot_id for ref in table.metadata.refs.values()}
     oldest = (time.time() - keep.total_seconds()) * 1000
     return [
         snapshot.snapshot_id
