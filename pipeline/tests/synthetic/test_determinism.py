@@ -95,7 +95,7 @@ from floe_synthetic import EcommerceGenerator
 def peak():
     if sys.platform == "darwin":
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    # Linux counts in ru_maxrss what the parent had before it loaded this program; VmHWM is this program alone.
+    # Linux counts in ru_maxrss what the parent had before it loaded this program; VmHWM is this one alone.
     return int(re.search(r"VmHWM:\\s*(\\d+)", pathlib.Path("/proc/self/status").read_text())[1]) / 2**10
 
 generator = EcommerceGenerator(1)

@@ -23,8 +23,8 @@ ORDERS: Final = 500_000  # enough for a stable number, a quarter of a second
 NAIVE_ORDERS: Final = 2_000
 START, END = datetime(2024, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
 
-# Memory is the peak of a process that does nothing else. Linux knows it as VmHWM; its ru_maxrss would count the
-# parent's memory too, from before the program was loaded.
+# Memory is the peak of a process that does nothing else. On Linux that is VmHWM: ru_maxrss would count the
+# memory of the parent too, from before the program was loaded.
 _MEMORY_PROGRAM: Final = """
 import pathlib, re, resource, sys
 from datetime import datetime
