@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 DEFAULT_HOME: Final = Path("build/demo")
 CONFIGURED_BY: Final = "FLOE_CATALOG_CLIENT_ID"
-BEGAN: Final = time.perf_counter()
 
 app = typer.Typer(
     name="floe",
@@ -37,9 +36,10 @@ app.add_typer(catalog_app, name="catalog")
 
 
 class _Chosen:
-    """What was asked for on the command line, whichever command it was."""
+    """What every command shares: when it began, and whether tracebacks are wanted."""
 
     verbose = False
+    began = 0.0
 
 
 def _choose_verbose(value: bool) -> bool:
@@ -106,7 +106,7 @@ def demo(
         with _lake(home, fresh=fresh, **{name: size for name, size in sizes.items() if size}) as settings:
             from floe_pipeline.demo import run_demo
 
-            start = Step("Start", f"catalog at {settings.catalog_uri}", time.perf_counter() - BEGAN)
+            start = Step("Start", f"catalog at {settings.catalog_uri}", time.perf_counter() - _Chosen.began)
             table.finished(start)
             result = run_demo(settings, cycles=cycles, out=out, display=table, done=[start])
     output.print()
@@ -397,4 +397,5 @@ def _verdict(checks: list[Check]) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 well, 1 failed, 2 used wrongly, 130 interrupted."""
+    _Chosen.began = time.perf_counter()
     sys.exit(guarded(lambda: app(arguments, standalone_mode=False), verbose=lambda: _Chosen.verbose))
