@@ -38,7 +38,7 @@ from floe_pipeline.settings import Settings, variable
 logger = logging.getLogger(__name__)
 
 RUN_ID: Final = "floe.run_id"
-FLUSH_SECONDS: Final = 0.4  # the most that a collector which does not answer may cost a run
+FLUSH_SECONDS: Final = 0.3  # the most that a collector which does not answer may cost a run
 COLLECTOR_SECONDS: Final = 2.0  # the most that one request to a collector may take, off the critical path
 QUIET_SECONDS: Final = 60.0  # how long nobody waits again for a collector that did not answer
 
