@@ -197,6 +197,21 @@ def test_asyncpg_prepares_with_binary_values_and_results(cube: CubeAddress) -> N
     assert rows == [(datetime(2026, 2, 1, 11), True)]
 
 
+def test_a_cursor_fetches_piece_by_piece(cube: CubeAddress) -> None:
+    asyncpg = pytest.importorskip("asyncpg")
+
+    async def walk() -> list[int]:
+        connection = await asyncpg.connect(cube.sql_url)
+        try:
+            async with connection.transaction():
+                cursor = connection.cursor("SELECT id FROM Orders ORDER BY id", prefetch=3)
+                return [int(row["id"]) async for row in cursor]
+        finally:
+            await connection.close()
+
+    assert asyncio.run(walk()) == list(range(1, 9))
+
+
 def test_pg8000_binds_text_values(cube: CubeAddress) -> None:
     pg8000 = pytest.importorskip("pg8000.native")
     options = psycopg2.extensions.parse_dsn(cube.sql_url)

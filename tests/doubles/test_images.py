@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from image_builder.catalogue import CatalogueError, Image, files_of, fingerprints, load
+from image_builder.engine import BuildError, Workshop, build
 from image_builder.progress import Progress
 
 from .conftest import IMAGES
@@ -136,3 +137,15 @@ def test_locks_pin_by_hash_and_name_no_download_address() -> None:
         text = lock.read_text()
         assert "--hash=sha256:" in text
         assert "index-url" not in text
+
+
+def test_a_recipe_that_fails_is_shown_and_leaves_no_archive(recipes: Path, tmp_path: Path) -> None:
+    (recipes / "base" / "prepare.sh").write_text("echo the reason >&2\nfalse\necho never\n")
+    workshop = Workshop(recipes=recipes, repository=recipes, cache=tmp_path / "cache")
+    image = load(recipes / "images.toml")["base"]
+    archive = workshop.archive(image, "0" * 12)
+    with pytest.raises(BuildError, match="image base: bash failed") as error:
+        build(image, archive, None, workshop)
+    assert "the reason" in str(error.value)
+    assert "never" not in str(error.value)
+    assert not archive.exists()
