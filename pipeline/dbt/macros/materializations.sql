@@ -14,7 +14,7 @@
 
 {% materialization iceberg, adapter='duckdb', supported_languages=['sql'] %}
     {#- Compute in memory, publish in one atomic commit of the catalog: a reader sees the mart before or after, never between.
-        The plugin knows how (append or replace) and reads the rows from the table made here. -#}
+        The plugin knows how (append or replace), takes the rows from the table made here, and drops it. -#}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set computed = api.Relation.create(
         database='memory', schema='main', identifier='publish__' ~ this.identifier, type='table'
@@ -27,7 +27,6 @@
     {% do adapter.store_relation(
         'floe_lake', target_relation, [], computed | string, 'incremental' if is_incremental() else 'full', config
     ) %}
-    {% call statement('drop_computed') -%} drop table {{ computed }} {%- endcall %}
     {{ return({'relations': [target_relation]}) }}
 {% endmaterialization %}
 

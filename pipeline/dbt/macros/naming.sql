@@ -2,8 +2,3 @@
     {#- A mart's schema is a namespace of the catalog that others know by its name: no prefix from the target. -#}
     {{ return((custom_schema_name or target.schema) | trim) }}
 {%- endmacro %}
-
-
-{% macro duckdb__create_schema(relation) -%}
-    {#- Nothing to create: the lake's namespaces come with its bootstrap, and the in-memory database has its schema. -#}
-{%- endmacro %}

@@ -101,7 +101,7 @@ def test_new_orders_are_read_by_constants(open_shop: Shop, monkeypatch: pytest.M
     ("broken", "test"),
     [
         ({"total_amount": Decimal("1.00")}, "order_total_is_the_sum_of_its_lines"),
-        ({"customer_id": 999_999}, "order_has_a_known_customer"),
+        ({"customer_id": 999_999}, "order_agrees_with_its_customer"),
         ({"status": "lost"}, "order_status_is_known"),
     ],
 )

@@ -28,11 +28,13 @@ class Session:
     Attributes:
         lake: Where the marts are published.
         properties: Snapshot properties that every commit of the build carries (run id, trace id).
+        full_refresh: Whether marts are recomputed whatever they hold.
         published: By mart (`gold.orders`); None when there was nothing to commit.
     """
 
     lake: Lake
     properties: dict[str, str] = field(default_factory=dict)
+    full_refresh: bool = False
     published: dict[str, PublishResult | None] = field(default_factory=dict)
 
 
@@ -99,17 +101,20 @@ class Plugin(BasePlugin):
                 unchanged = incremental and _is_published(
                     session.lake.load(mart), cursor, computed=computed, here=(through, rows.num_rows)
                 )
+            cursor.execute(f"DROP TABLE {computed}")
         if unchanged:
             session.published[mart] = None
             return
-        session.published[mart] = publish(
+        result = publish(
             session.lake,
             mart,
             rows,
             mode="append" if append else "replace",
-            watermark=watermark,
+            # What is recomputed in full may go back; all else never does, whoever else publishes meanwhile.
+            watermark=watermark if incremental or not session.full_refresh else None,
             snapshot_properties={**session.properties, THROUGH: str(through)},
         )
+        session.published[mart] = result if result.rows or not rows.num_rows else None
 
 
 def _is_published(

@@ -85,7 +85,8 @@ def _parse(key: str) -> None:
         )
         manifest = result.result
         if not isinstance(manifest, Manifest):
-            raise TransformError(f"the dbt project in {dbt_project_dir()} does not parse: {result.exception}")
+            why = " ".join(str(result.exception).split())
+            raise TransformError(f"the dbt project in {dbt_project_dir()} does not parse: {why}")
         packed, json = Path(work) / "manifest.msgpack", Path(work) / "manifest.json"
         packed.write_bytes(manifest.to_msgpack())
         manifest.build_parent_and_child_maps()  # type: ignore[no-untyped-call]

@@ -23,7 +23,7 @@ from floe_pipeline.transform import lineage
 from floe_pipeline.transform.dbt_plugin import Session, working_on
 from floe_pipeline.transform.project import TransformError, load_manifest, project_arguments
 
-__all__ = ["NodeResult", "TransformError", "TransformResult", "build", "check"]
+__all__ = ["BuildError", "NodeResult", "TransformError", "TransformResult", "build", "check"]
 
 IN_MEMORY: Final = ("path:models/staging", "path:models/intermediate")  # every mart is computed from these
 FULL: Final = "tag:full"  # tests that look at whole tables
@@ -77,6 +77,14 @@ class TransformResult:
         return {f"gold.{node.name}": node.snapshot_id for node in self.nodes if node.snapshot_id is not None}
 
 
+class BuildError(TransformError):
+    """Models or tests failed; the message names them, `result` holds what came of all."""
+
+    def __init__(self, message: str, result: TransformResult) -> None:
+        super().__init__(message)
+        self.result = result
+
+
 def build(
     settings: Settings,
     *,
@@ -99,7 +107,8 @@ def build(
         run_id: Names the run in snapshots, traces and lineage.
 
     Raises:
-        TransformError: Naming every model and test that failed, with dbt's message.
+        BuildError: Naming every model and test that failed, with dbt's message.
+        TransformError: When dbt could not even begin.
         LakeError: When the catalog does not answer.
     """
     arguments = ["build", "--exclude-resource-type", "unit_test", "--exclude", FULL]
@@ -115,7 +124,8 @@ def check(settings: Settings, *, lake: Lake, run_id: str | None = None) -> Trans
     """Run the tests that look at whole tables; they hold at any moment, also while batches are committed.
 
     Raises:
-        TransformError: Naming every test that failed, with dbt's message.
+        BuildError: Naming every test that failed, with dbt's message.
+        TransformError: When dbt could not even begin.
         LakeError: When the catalog does not answer.
     """
     return _invoke("dbt.check", ["test", "--select", FULL], settings, lake, run_id)
@@ -130,7 +140,7 @@ def _invoke(
 ) -> TransformResult:
     with _one_at_a_time, tempfile.TemporaryDirectory(prefix="floe-dbt-run-") as work, span(name) as current:
         started = time.perf_counter()
-        session = Session(lake, _snapshot_properties(run_id))
+        session = Session(lake, _snapshot_properties(run_id), "--full-refresh" in arguments)
         spans = _NodeSpans(current_context())
         manifest = load_manifest()
         runner = dbtRunner(manifest=manifest, callbacks=[spans.on_event])
@@ -249,7 +259,7 @@ def _failure(name: str, outcome: dbtRunnerResult, result: TransformResult) -> Ba
     skipped = [node.name for node in result.nodes if node.status == "skipped"]
     what = "; ".join(f"{node.resource_type} {node.name}: {node.message}" for node in failed)
     rest = f" (not built because of that: {', '.join(skipped)})" if skipped else ""
-    return TransformError(f"{name} failed: {what}{rest}")
+    return BuildError(f"{name} failed: {what}{rest}", result)
 
 
 def _one_line(message: str) -> str:
