@@ -279,8 +279,10 @@ def _refusals(change: Change) -> Iterator[None]:
         yield
     except CommitFailedException as error:
         raise CommitFailedError(f"Cannot commit to {_name(change)}: {error}") from error
-    except (ValueError, ValidationError) as error:
-        raise BadRequestError(f"Cannot commit to {_name(change)}: {error}") from error
+    except (ValueError, LookupError, StopIteration, ValidationError) as error:
+        # pyiceberg looks up what an update refers to; what it does not find is the request's fault.
+        reason = str(error) or "the updates do not make complete table metadata"
+        raise BadRequestError(f"Cannot commit to {_name(change)}: {reason}") from error
 
 
 def _name(change: Change) -> str:

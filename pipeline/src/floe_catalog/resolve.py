@@ -102,7 +102,7 @@ def page_of(call: Call) -> Page:
     if size is not None and (not size.isdecimal() or int(size) == 0):
         raise BadRequestError(f"pageSize {size!r} must be a positive integer")
     try:
-        after = base64.urlsafe_b64decode(token.encode()).decode() if token else None
+        after = base64.b64decode(token.encode(), b"-_", validate=True).decode() if token else None
     except (binascii.Error, UnicodeError) as error:
         raise BadRequestError(f"pageToken {token!r} is not one this server gave out") from error
     return Page(after, int(size) if size else None)

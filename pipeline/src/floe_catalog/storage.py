@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+import logging
 import threading
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,12 +17,15 @@ from pyiceberg.catalog import MANIFEST, MANIFEST_LIST, METADATA, delete_data_fil
 from pyiceberg.exceptions import ValidationError
 from pyiceberg.io import FileIO
 from pyiceberg.io.pyarrow import PyArrowFileIO
+from pyiceberg.manifest import ManifestFile
 from pyiceberg.table import TableProperties
 from pyiceberg.table.metadata import SUPPORTED_TABLE_FORMAT_VERSION, TableMetadata, TableMetadataUtil
 
 from floe_catalog.config import S3Config
 from floe_catalog.errors import BadRequestError, ForbiddenError, NotFoundError, ServiceUnavailableError
 from floe_catalog.store import CatalogRow
+
+logger = logging.getLogger(__name__)
 
 _FILE = "file://"
 _CACHED_METADATA = 64  # a table's metadata with 600 snapshots takes some 2 MB parsed
@@ -98,13 +103,17 @@ class Storage:
         delete_files(self._io(catalog), set(locations), METADATA)
 
     def purge(self, catalog: CatalogRow, stored: StoredMetadata) -> None:
-        """Delete every file a dropped table refers to."""
+        """Delete every file a dropped table refers to; what cannot be read or deleted is logged and left."""
         io = self._io(catalog)
-        manifests = [m for snapshot in stored.table.snapshots for m in snapshot.manifests(io)]
-        delete_data_files(io, manifests)
-        delete_files(io, {manifest.manifest_path for manifest in manifests}, MANIFEST)
-        lists = {snapshot.manifest_list for snapshot in stored.table.snapshots}
-        delete_files(io, lists, MANIFEST_LIST)
+        manifests: dict[str, ManifestFile] = {}
+        for snapshot in stored.table.snapshots:
+            with _logged(snapshot.manifest_list):
+                manifests |= {manifest.manifest_path: manifest for manifest in snapshot.manifests(io)}
+        for path, manifest in manifests.items():
+            with _logged(path):
+                delete_data_files(io, [manifest])
+        delete_files(io, set(manifests), MANIFEST)
+        delete_files(io, {snapshot.manifest_list for snapshot in stored.table.snapshots}, MANIFEST_LIST)
         previous = {entry.metadata_file for entry in stored.table.metadata_log}
         delete_files(io, previous | {stored.location}, METADATA)
 
@@ -213,6 +222,14 @@ def check_overlap(location: str, siblings: Iterable[str]) -> None:
                 f"existing table or namespace at location '{sibling}'"
             )
             raise ForbiddenError(message)
+
+
+@contextlib.contextmanager
+def _logged(location: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        logger.warning("purge leaves what %s refers to: %s", location, error)
 
 
 def _unavailable(action: str, location: str, error: OSError) -> ServiceUnavailableError:

@@ -241,6 +241,21 @@ class TestManagement:
             assert lake.manage("GET", path).status_code == 404
         assert client.get(lake.path("namespaces")).status_code == 401, "its tokens die with a principal"
 
+    def test_everything_is_listed(self, lake: Any) -> None:
+        name = lake.add_principal()
+        role, paths = f"{name}_role", f"/principal-roles/{name}_role/catalog-roles/{lake.name}"
+        for path, key, expected in (
+            ("/principals", "principals", name),
+            ("/principal-roles", "roles", role),
+            (f"/catalogs/{lake.name}/catalog-roles", "roles", role),
+            (paths, "roles", role),
+        ):
+            assert expected in {entity["name"] for entity in lake.must("GET", path).json()[key]}, path
+        assert lake.manage("DELETE", f"{paths}/{role}").status_code == 204
+        assert lake.must("GET", paths).json()["roles"] == []
+        assert lake.manage("DELETE", f"/principals/{name}/principal-roles/{role}").status_code == 204
+        assert lake.must("GET", f"/principals/{name}/principal-roles").json()["roles"] == []
+
     def test_what_cannot_be_granted_is_refused(self, lake: Any) -> None:
         name = lake.add_principal()
         grants = f"/catalogs/{lake.name}/catalog-roles/{name}_role/grants"

@@ -53,7 +53,10 @@ def add_catalog(client: Any, management: str, directory: Path) -> str:
     catalog = {
         "name": name,
         "type": "INTERNAL",
-        "properties": {"default-base-location": base},
+        "properties": {
+            "default-base-location": base,
+            "polaris.config.drop-with-purge.enabled": "true",
+        },
         "storageConfigInfo": {"storageType": "FILE", "allowedLocations": [base]},
     }
     client.post(f"{management}/catalogs", json={"catalog": catalog}).raise_for_status()
@@ -264,6 +267,53 @@ def inside(database_url: str, tmp_path: Path) -> Iterator[InProcess]:
     inside.services.database.close()
 
 
+class TestRefusals:
+    """Requests that are wrong in themselves: 400 with the field and the value."""
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ("pageSize=0", "pageSize '0' must be a positive integer"),
+            ("pageSize=many", "pageSize 'many' must be a positive integer"),
+            ("pageSize=1&pageToken=%C3%BC", "pageToken 'ü' is not one"),
+        ],
+    )
+    def test_pages(self, inside: InProcess, query: str, expected: str) -> None:
+        answer = inside.client.get(f"{inside.namespaces}?{query}")
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"].startswith(expected)
+
+    @pytest.mark.parametrize("name", ["", "a/b", "..", "a\x1fb"])
+    def test_names_that_could_not_be_addressed(self, inside: InProcess, name: str) -> None:
+        for url, body in (
+            (inside.namespaces, {"namespace": ["n", name]}),
+            (f"{inside.namespaces}/n/tables", {"name": name, "schema": SCHEMA}),
+        ):
+            answer = inside.client.post(url, json=body)
+            assert (answer.status_code, answer.json()["error"]["type"]) == (400, "BadRequestException")
+            assert repr(name) in answer.json()["error"]["message"]
+
+    def test_format_version_3(self, inside: InProcess) -> None:
+        body = {"name": "v3", "schema": SCHEMA, "properties": {"format-version": "3"}}
+        answer = inside.client.post(f"{inside.namespaces}/n/tables", json=body)
+        assert (answer.status_code, answer.json()["error"]["message"]) == (
+            400,
+            "format-version 3 is not supported; use 1 or 2",
+        )
+
+    def test_incomplete_create(self, inside: InProcess) -> None:
+        body = {"requirements": [{"type": "assert-create"}], "updates": []}
+        answer = inside.client.post(f"{inside.namespaces}/n/tables/new", json=body)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (400, "BadRequestException")
+
+    def test_bodies(self, inside: InProcess) -> None:
+        for content in (b"", b"[1]", b"{"):
+            answer = inside.client.post(inside.namespaces, content=content)
+            assert (answer.status_code, answer.json()["error"]["type"]) == (400, "BadRequestException")
+        answer = inside.client.post(inside.namespaces, json={"namespace": "n"})
+        assert answer.json()["error"]["message"] == "Malformed request: namespace must be list, got 'n'"
+
+
 class TestFailures:
     def test_metadata_file_lost(self, inside: InProcess, database_url: str) -> None:
         shutil.rmtree(inside.metadata_directory)
@@ -274,6 +324,22 @@ class TestFailures:
             assert (answer.status_code, answer.json()["error"]["type"]) == (404, "NotFoundException")
             assert "Location does not exist: file://" in answer.json()["error"]["message"]
             assert httpx.delete(url, headers=headers).status_code == 204, "so that it can be made anew"
+
+    def test_purge_goes_on_past_lost_files(self, inside: InProcess, caplog: pytest.LogCaptureFixture) -> None:
+        location = inside.metadata_directory
+        snapshot = {
+            "snapshot-id": 1,
+            "sequence-number": 1,
+            "timestamp-ms": time.time_ns() // 1_000_000,
+            "manifest-list": f"file://{location}/lost.avro",
+            "summary": {"operation": "append"},
+            "schema-id": 0,
+        }
+        update = {"action": "add-snapshot", "snapshot": snapshot}
+        inside.client.post(inside.table, json={"requirements": [], "updates": [update]}).raise_for_status()
+        assert inside.client.delete(f"{inside.table}?purgeRequested=true").status_code == 204
+        assert list(location.iterdir()) == []
+        assert "purge leaves what" in caplog.text
 
     def test_storage_failure_is_503_and_names_the_storage(self, inside: InProcess) -> None:
         directory = inside.metadata_directory
