@@ -1,14 +1,6 @@
-"""Makes the testbed's programs importable and gives tests the role's folder."""
+"""Makes the testbed's programs importable."""
 
 import sys
 from pathlib import Path
 
-import pytest
-
-ROLE = Path(__file__).parents[2] / "roles" / "testbed"
-sys.path[:0] = [str(ROLE / "files"), str(ROLE / "files" / "oci")]
-
-
-@pytest.fixture
-def role() -> Path:
-    return ROLE
+sys.path.insert(0, str(Path(__file__).parents[2] / "roles" / "testbed" / "files"))

@@ -6,8 +6,8 @@ import os
 import tarfile
 from pathlib import Path
 
-import ociimage
 import pytest
+from oci import ociimage
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ PROGRAMS = {
 _CONTROLLERS = ("cpu", "memory", "pids", "cpuset")
 # what it is for, with the modules that bring it: a script that works where it is there
 _FEATURES = {
-    "overlay file systems (overlay)": "mkdir l u w m; mount -t overlay -o lowerdir=l,upperdir=u,workdir=w x m",
+    "overlay file systems (overlay)": "mkdir l u w m; mount -t overlay x m -o lowerdir=l,upperdir=u,workdir=w",
     "virtual cables (veth)": "ip link add name v0 type veth peer name v1",
     "bridges (bridge)": "ip link add name b0 type bridge",
     "rules for bridged packets (br_netfilter)": "ls /proc/sys/net/bridge/bridge-nf-call-iptables",
