@@ -17,6 +17,7 @@ def machine(tmp_path, monkeypatch) -> Settings:
     monkeypatch.setattr(preflight.os, "geteuid", lambda: 0)
     monkeypatch.setattr(preflight, "_has", lambda program: True)
     monkeypatch.setattr(preflight, "_FEATURES", {})
+    monkeypatch.setattr(preflight.shutil, "which", lambda program: f"/usr/bin/{program}")
     monkeypatch.setattr(cgroups, "trees", list)
     monkeypatch.setattr(network, "clashes", list)
     monkeypatch.setattr(network, "run", lambda *argv: "")
@@ -86,6 +87,12 @@ def test_missing_packages_are_named_unless_they_will_be_installed(machine, monke
     (problem,) = preflight.problems(machine)
     assert "apt-get install containerd runc" in problem
     assert preflight.problems(machine, packages_will_be_installed=True) == []
+
+
+def test_a_compiler_is_needed(machine, monkeypatch):
+    monkeypatch.setattr(preflight.shutil, "which", lambda program: None)
+    (problem,) = preflight.problems(machine)
+    assert "install Go 1.24 or newer" in problem
 
 
 def test_another_working_copy_keeps_its_testbed(machine, tmp_path):

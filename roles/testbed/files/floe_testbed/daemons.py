@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from .containers import remove_containers
 from .layout import (
     CONF,
     CONTAINERD_SOCKET,
@@ -42,12 +43,14 @@ class Daemon:
         argv: how it is started.
         probe: returns "" when it works, else why it does not seem to.
         needs: daemons that have to work before this one is started for the first time.
+        prepare: called before it is started, until it has worked once.
     """
 
     name: str
     argv: tuple[str, ...]
     probe: Callable[[], str]
     needs: tuple[str, ...] = ()
+    prepare: Callable[[], None] | None = None
 
 
 def write_configuration(settings: Settings) -> None:
@@ -158,6 +161,7 @@ def daemons(settings: Settings) -> tuple[Daemon, ...]:
             ),
             _http("127.0.0.1", 10248, "/healthz"),
             needs=("containerd", "kube-apiserver"),
+            prepare=remove_containers,  # of a testbed that was killed: nobody knows their pods
         ),
         Daemon(
             "kube-proxy",

@@ -30,6 +30,12 @@ from .status import daemon_states
 
 _START_SECONDS = 90
 _STOP_SECONDS = 15
+# Nothing of the caller's reaches the daemons: a proxy variable would send their calls to each other astray.
+_ENVIRONMENT = {
+    "HOME": "/root",
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PYTHONPATH": str(Path(__file__).parents[1]),
+}
 
 
 @contextlib.contextmanager
@@ -130,7 +136,7 @@ def _start(settings: Settings) -> None:
                 "run-node",
                 str(os.getpid()),
             ],
-            env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+            env=_ENVIRONMENT,
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=log,

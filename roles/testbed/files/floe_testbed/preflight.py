@@ -29,7 +29,7 @@ PROGRAMS = {
 _CONTROLLERS = ("cpu", "memory", "pids", "cpuset")
 # what it is for, with the modules that bring it: a script that works where it is there
 _FEATURES = {
-    "overlay file systems (overlay)": "mkdir l u w m; mount -t overlay x m -o lowerdir=l,upperdir=u,workdir=w",
+    "overlays (overlay)": "mkdir l u w m; mount -t overlay x m -o lowerdir=l,upperdir=u,workdir=w",
     "virtual cables (veth)": "ip link add name v0 type veth peer name v1",
     "bridges (bridge)": "ip link add name b0 type bridge",
     "rules for bridged packets (br_netfilter)": "ls /proc/sys/net/bridge/bridge-nf-call-iptables",
@@ -58,6 +58,8 @@ def problems(settings: Settings, *, packages_will_be_installed: bool = False) ->
         found.append(
             f"missing programs: `apt-get install {' '.join(missing)}`, or let testbed_install_packages do it"
         )
+    if not shutil.which("go"):
+        found.append("there is no Go compiler on PATH, which builds the programs: install Go 1.24 or newer")
     if ours is None:
         found += _room(settings)
         if not missing:  # those programs try the kernel

@@ -105,6 +105,8 @@ class Supervisor:
         _bound_log(self._log(state))
 
     def _start(self, state: _State) -> None:
+        if state.daemon.prepare and not state.worked:
+            state.daemon.prepare()
         with self._log(state).open("ab") as log:
             state.process = subprocess.Popen(  # noqa: S603 - our own command line
                 state.daemon.argv,
