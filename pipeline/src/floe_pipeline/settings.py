@@ -128,6 +128,9 @@ class Settings(BaseSettings):
     traces: Literal["off", "file", "otlp"] = Field("off", description="off, file or otlp")
     traces_file: Path = Field(Path("build/traces.jsonl"), description="a file's path")
     otlp_endpoint: HttpUrl = "http://jaeger:4318"
+    traces_url: HttpUrl | None = Field(
+        None, description="a URL such as http://localhost:16686, where a person looks at traces"
+    )
     lineage: Literal["off", "file", "http"] = Field("off", description="off, file or http")
     lineage_file: Path = Field(Path("build/lineage.jsonl"), description="a file's path")
     lineage_url: HttpUrl = "http://marquez:5000"

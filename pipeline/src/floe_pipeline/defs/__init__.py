@@ -1,0 +1,1 @@
+"""What Dagster orchestrates, and how it starts and watches runs."""
