@@ -70,6 +70,10 @@ def test_many_cycles_leave_few_files_and_the_same_rows(seeded: Lake) -> None:
     assert result.orphans_deleted == len(gone) > 0
     assert result.bytes_deleted == sum(objects_before[path] for path in gone)
     assert result.snapshots_expired == 6 + 1 - len(seeded.load(ORDERS).metadata.snapshots) > 0
+    merged = seeded.load(ORDERS).current_snapshot()
+    assert merged is not None
+    assert merged.summary is not None
+    assert "floe.ledger" in merged.summary.additional_properties  # so that older snapshots can expire
     assert append_cycle(seeded, 5).already_applied
     assert append_cycle(seeded, 6).number == 7
 
