@@ -27,7 +27,7 @@ from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
 
 from floe_pipeline.lake.catalog import Lake
-from floe_pipeline.lake.commit import attempts, commit, snapshot_id, stage_append, write_files
+from floe_pipeline.lake.commit import attempts, begin, commit, snapshot_id, stage_append, write_files
 from floe_pipeline.lake.errors import CommitConflictError, LakeError
 from floe_pipeline.lake.ledger import LEDGER, RECENT, Claim, Ledger, Request, read_ledger
 from floe_pipeline.lake.tables import BRONZE, TableSpec
@@ -275,7 +275,7 @@ def _append(
         if recent is not None:
             claim = Claim(content.seed, content.request, content.before, content.after, recent)
             ledger = replace(ledger, claim=claim)
-        transaction = table.transaction()
+        transaction = begin(table)
         stage_append(transaction, files, {LEDGER: ledger.to_json()})
         commit(transaction, lambda: lake.load(spec.identifier))
         here.set_attribute("floe.batch", entry.number)

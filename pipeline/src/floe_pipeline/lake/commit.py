@@ -31,8 +31,9 @@ from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.manifest import DataFile, ManifestFile
 from pyiceberg.table import CreateTableTransaction, Table, Transaction
+from pyiceberg.table.metadata import TableMetadata
 from pyiceberg.table.snapshots import Operation
-from pyiceberg.table.update import AssertCreate, AssertTableUUID, TableRequirement
+from pyiceberg.table.update import AssertCreate, AssertTableUUID, TableRequirement, TableUpdate
 from pyiceberg.table.update.snapshot import _OverwriteFiles
 from requests.exceptions import RequestException
 
@@ -90,6 +91,23 @@ def write_files(table: Table, chunks: Iterable[pa.Table]) -> list[DataFile]:
             table_metadata=table.metadata, df=chunk, io=table.io, write_uuid=write_uuid, counter=counter
         )
     ]
+
+
+class _Staging(Transaction):
+    """pyiceberg's transaction without its copy of the whole history at each of a dozen looks."""
+
+    _seen: tuple[tuple[TableUpdate, ...], TableMetadata] | None = None
+
+    @property
+    def table_metadata(self) -> TableMetadata:
+        if self._seen is None or self._seen[0] is not self._updates:
+            self._seen = (self._updates, super().table_metadata)
+        return self._seen[1]
+
+
+def begin(table: Table) -> Transaction:
+    """A transaction on a table as it was loaded, to stage one commit in."""
+    return _Staging(table)
 
 
 def stage_append(transaction: Transaction, files: Iterable[DataFile], properties: dict[str, str]) -> None:

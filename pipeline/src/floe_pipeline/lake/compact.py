@@ -20,7 +20,7 @@ from pyiceberg.io.pyarrow import ArrowScan
 from pyiceberg.table import FileScanTask, Table
 
 from floe_pipeline.lake.catalog import Lake
-from floe_pipeline.lake.commit import commit, snapshot_id, stage_exchange, write_files
+from floe_pipeline.lake.commit import begin, commit, snapshot_id, stage_exchange, write_files
 from floe_pipeline.lake.errors import CommitConflictError
 from floe_pipeline.lake.ledger import carried
 from floe_pipeline.lake.manifests import LiveFile, has_row_deletes, live_files
@@ -68,7 +68,7 @@ def compact(lake: Lake, identifier: str, fan_in: int) -> Compaction:
         with span("iceberg.compact", **{"iceberg.table": identifier}) as here:
             old = [live.file for group in groups for live in group]
             new = [file for group in groups for file in write_files(table, _merged(table, group))]
-            transaction = table.transaction()
+            transaction = begin(table)
             stage_exchange(transaction, old, new, carried(table))
             try:
                 commit(transaction, lambda: lake.load(identifier))

@@ -13,7 +13,7 @@ from pyiceberg.table.snapshots import ancestors_of
 from pyiceberg.table.update.snapshot import ExpireSnapshots
 
 from floe_pipeline.lake.catalog import Lake
-from floe_pipeline.lake.commit import attempts, commit
+from floe_pipeline.lake.commit import attempts, begin, commit
 from floe_pipeline.lake.compact import compact
 from floe_pipeline.lake.errors import CommitConflictError
 from floe_pipeline.lake.ledger import CARRIED, newest_carrying
@@ -133,7 +133,7 @@ def _expire(lake: Lake, identifier: str, keep: timedelta) -> int:
         old = _expired(table, keep)
         if not old:
             return 0
-        transaction = table.transaction()
+        transaction = begin(table)
         ExpireSnapshots(transaction).by_ids(old).commit()
         try:
             commit(transaction, lambda: lake.load(identifier))

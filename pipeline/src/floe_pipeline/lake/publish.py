@@ -18,6 +18,7 @@ from pyiceberg.table.sorting import SortField, SortOrder
 from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.lake.commit import (
     attempts,
+    begin,
     commit,
     snapshot_id,
     stage_append,
@@ -152,7 +153,7 @@ class _Publication:
         current = table.current_snapshot()
         if not rows.num_rows and current is not None:
             return PublishResult(snapshot_id=current.snapshot_id, rows=0, files=0)
-        return self._add(table.transaction(), rows)
+        return self._add(begin(table), rows)
 
     def _add(self, transaction: Transaction, rows: pa.Table) -> PublishResult:
         table = _evolve(transaction, rows.schema)
@@ -165,7 +166,7 @@ class _Publication:
         if self.watermark and current is not None and (through or 0) > int(self.properties.get(THROUGH, 0)):
             return PublishResult(snapshot_id=current.snapshot_id, rows=0, files=0)
         old = [live.file for live in live_files(table)]
-        transaction = table.transaction()
+        transaction = begin(table)
         evolved = _evolve(transaction, self.rows.schema)
         files = write_files(evolved, _chunks(_conform(self.rows, evolved, self.identifier)))
         stage_exchange(transaction, old, files, self.properties)
