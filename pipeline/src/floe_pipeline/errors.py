@@ -56,8 +56,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, TyperException):
         return error.format_message(), error.exit_code
     name, module = type(error).__name__, type(error).__module__
-    if name == "SettingsError":
-        return str(error), USAGE
+    if name == "SettingsError":  # a line for each variable
+        return "; ".join(str(error).splitlines()), USAGE
     if module.startswith("floe_"):
         return str(error), FAILED
     if isinstance(error, OSError) and error.filename:
@@ -69,7 +69,7 @@ def _explained(error: Exception) -> tuple[str, int]:
 
 
 def _complain(message: str) -> None:
-    print(f"floe: {'; '.join(message.strip().splitlines())}", file=sys.stderr)
+    print(f"floe: {message.strip()}", file=sys.stderr)
 
 
 @contextmanager

@@ -142,6 +142,13 @@ def test_bench_and_demo_ui_are_called_with_what_was_asked_for(monkeypatch, tmp_p
             Check("B5", "cost stays flat", passed=False, evidence={"differences": ["1.4 times the first"]})
         ]
 
+    def serve(home, *, port):
+        called.append((home, port))
+
+    monkeypatch.setitem(sys.modules, "floe_pipeline.defs.serve", SimpleNamespace(serve=serve))
+    assert floe("demo-ui", "--home", tmp_path, "--port", 3100).code == 0
+    assert called.pop() == (tmp_path, 3100)
+
     monkeypatch.setitem(sys.modules, "floe_pipeline.bench", SimpleNamespace(run_bench=run_bench))
     ran = floe("bench", "--home", tmp_path, "--out", tmp_path, "--sizes", "10,20", "--cycles", 5)
     assert called == [(tmp_path, tmp_path, [10, 20], 5)]

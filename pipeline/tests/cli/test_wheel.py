@@ -1,4 +1,4 @@
-"""The package as others get it: a wheel, installed in an environment of its own, run far from the checkout."""
+"""The package as others get it: a wheel, installed in an environment of its own, away from the checkout."""
 
 import json
 import os

@@ -8,6 +8,8 @@ from floe_pipeline.report.chart import Chart, faded, styled
 from floe_pipeline.report.patterns import AGES, STATUSES, WEEKDAYS, Patterns
 from floe_pipeline.report.theme import Palette
 
+MIN_COHORT = 10  # customers
+
 
 def customer_charts(patterns: Patterns) -> list[Chart]:
     """Who buys, when, and whether they come back."""
@@ -61,7 +63,7 @@ def _pareto(patterns: Patterns) -> Chart:
             showarrow=False,
             xanchor="left",
             xshift=12,
-            yshift=-16,
+            yshift=-8,
         )
         figure.add_annotation(
             x=0.6,
@@ -207,7 +209,9 @@ def _growth(patterns: Patterns) -> Chart:
 
 
 def _cohorts(patterns: Patterns) -> Chart:
-    cohorts = [cohort for cohort in patterns.cohorts if cohort.size]
+    # In a cohort of a few, each customer is a large share: its row would be noise in the strongest colours.
+    large = [cohort for cohort in patterns.cohorts if cohort.size >= MIN_COHORT]
+    cohorts = large or patterns.cohorts
     depth = max(max(cohort.active) for cohort in cohorts)
     share = [
         [cohort.active[k] / cohort.size if k in cohort.active else None for k in range(1, depth + 1)]
@@ -244,7 +248,7 @@ def _cohorts(patterns: Patterns) -> Chart:
     return Chart(
         "cohorts",
         f"{repeat:.0%} of the buyers came back for another order",
-        "Share of each month's new buyers who ordered again, by months since their first order",
+        "Share of a month's new buyers who ordered again, by months since (months with ten or more)",
         f"A triangle of {len(cohorts)} monthly cohorts. {headline.repeat_buyers:,} of {headline.buyers:,} "
         "buyers have ordered more than once.",
         draw,

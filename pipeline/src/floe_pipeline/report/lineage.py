@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ MAX_COLUMNS: Final = 16  # listed on hover
 BOX: Final = 0.1  # half of a box' width; the graph is 1 wide
 HALF_HEIGHT: Final = 0.25  # of a box; rows are 1 apart
 CURVE: Final = 24  # points of an edge
+MAX_TRIED: Final = 6  # datasets of a layer up to which every order is tried
 
 
 @dataclass
@@ -168,17 +170,23 @@ def _places(lineage: Lineage) -> dict[str, tuple[float, float]]:
         for at, name in enumerate(names):
             heights[name] = (height - len(names)) / 2 + len(names) - 1 - at
 
-    def neighbours_mean(name: str) -> float:
-        near = [heights[b if a == name else a] for a, b in lineage.edges if name in (a, b)]
-        return -sum(near) / len(near) if near else 0.0
-
     for layer in columns:
         stand(layer)
-    for _ in range(4):  # settles at once for a graph of this size
-        for layer in ("staging", "gold", "staging", "bronze"):
-            if layer in columns:  # what lies in between stays in the order in which it is computed
-                columns[layer].sort(key=lambda name: (neighbours_mean(name), name))
-                stand(layer)
+
+    def travel(layer: str, names: tuple[str, ...]) -> tuple[float, tuple[str, ...]]:
+        """How far edges go up and down; long ones weigh more, so that they pass between the boxes."""
+        columns[layer] = list(names)
+        stand(layer)
+        across = {name: at for at, column in enumerate(columns.values()) for name in column}
+        return sum(
+            abs(heights[a] - heights[b]) * (across[b] - across[a]) ** 2 for a, b in lineage.edges
+        ), names
+
+    for layer in ("gold", "staging", "gold", "staging", "bronze"):
+        names = tuple(sorted(columns.get(layer, ())))
+        if 1 < len(names) <= MAX_TRIED:  # what lies in between stays in the order in which it is computed
+            _, best = min(travel(layer, order) for order in permutations(names))
+            travel(layer, best)
     left, right = BOX + 0.005, 1 - BOX - 0.005
     across = {
         layer: left + (right - left) * at / max(1, len(columns) - 1) for at, layer in enumerate(columns)
