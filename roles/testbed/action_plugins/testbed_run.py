@@ -4,9 +4,9 @@
       programs:
         - {label: images, argv: [python3, -m, image_builder], environment: {PYTHONPATH: ...}}
 
-What a program prints is shown line by line, but for a last line of standard output that is a JSON object:
-those objects, merged, are the task's result (`changed` if any says so). When one fails, the task fails with what
-it said last, after all have ended.
+What a program prints is shown line by line, but for a JSON object in the last line of standard output:
+those objects, merged, are the task's result (`changed` if any says so). When one fails, the task fails with
+what it said last, after all have ended.
 """
 
 from __future__ import annotations
