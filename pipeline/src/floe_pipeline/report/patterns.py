@@ -203,7 +203,7 @@ def _basket(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, int]]:
 def _status_by_age(
     connection: duckdb.DuckDBPyConnection, batch_ends: Sequence[tuple[int, datetime]]
 ) -> list[list[int]]:
-    # Ages by whole microseconds: a difference of zoned times asks a calendar, row by row, a hundred times slower.
+    # Ages by whole microseconds: the difference of zoned times asks a calendar, a hundred times slower.
     # Orders after the last known batch (none known at all included) count to the last order there is.
     batches = " ".join("WHEN order_id <= ? THEN ?::TIMESTAMPTZ" for _ in batch_ends)
     last = "(SELECT max(ordered_at) FROM lake.gold.orders)"
