@@ -15,9 +15,12 @@ from floe_pipeline.report.theme import Palette
 
 MAX_ROWS: Final = 44  # more rows than this is a wall, not a picture
 NOTABLE: Final = 0.02  # share of the run below which short spans are not worth a row
-ROW_HEIGHT: Final = 23  # pixels, as are the next two
+ROW_HEIGHT: Final = 23  # pixels, as are all lengths below
 NAMES_WIDTH: Final = 290
 INDENT: Final = 14
+LETTER: Final = 6.4  # a letter of a label, about; the next two are how wide the bars' part of the chart is
+PHONE_WIDTH: Final = 290
+PAGE_WIDTH: Final = 740
 KINDS: Final = (  # (what it is called, words in a span's name that tell it), the first match wins
     ("dbt test", ("test",)),
     ("dbt model", ("dbt", "model", "transform", "build")),
@@ -242,9 +245,10 @@ def _durations(
     for at, row in enumerate(rows):
         text = f"failed after {duration(row.busy)}" if row.failed else duration(row.busy)
         if with_names:
-            text = f"{_shortened(row.label, 26)} · {text}"
-        inside = row.start < total * 0.35 and row.end > total * 0.65
-        before = not inside and row.start > total - row.end
+            text = f"{_shortened(row.label.removeprefix('dbt.model '), 26)} · {text}"
+        room = total * len(text) * LETTER / (PHONE_WIDTH if with_names else PAGE_WIDTH)
+        inside = row.kind == OTHER and row.end - row.start > room  # on the other colours it could not be read
+        before = not inside and row.end + room > total and row.start > total - row.end
         labels.append(
             {
                 "x": row.start if inside or before else row.end, "y": at, "text": text, "showarrow": False,
