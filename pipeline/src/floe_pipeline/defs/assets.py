@@ -149,7 +149,7 @@ def _fail(error: runner.BuildError) -> None:
     raise dg.Failure(str(error), allow_retries=False) from error
 
 
-@dg.multi_asset_check(name="whole_tables", specs=specs.checks(full=True), can_subset=False, pool=POOL)
+@dg.multi_asset_check(name="whole_tables", specs=specs.checks(full=True), can_subset=True, pool=POOL)
 def whole_tables(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """Look at whole tables, bronze and gold: what a build proves for new rows, proven for all of them."""
     with step_of(context.run, "whole_tables") as work:
@@ -158,7 +158,9 @@ def whole_tables(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetChe
         except runner.BuildError as error:
             result = error.result
         for node in result.nodes:
-            yield _check_result(specs.check_of[node.unique_id], node)
+            check = specs.check_of[node.unique_id]
+            if check in context.selected_asset_check_keys:
+                yield _check_result(check, node)
 
 
 def _check_result(check: dg.AssetCheckKey, node: runner.NodeResult) -> dg.AssetCheckResult:
