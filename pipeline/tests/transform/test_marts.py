@@ -141,10 +141,9 @@ def test_an_unreachable_catalog_is_one_clear_line(open_shop: Shop) -> None:
 
 @pytest.mark.parametrize("killed_at", ["gold.orders", "gold.products"])
 def test_a_build_that_was_killed_is_run_again(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, killed_at: str
+    open_shop: Shop, monkeypatch: pytest.MonkeyPatch, killed_at: str
 ) -> None:
-    shop.build()
-    shop.add(orders=25, customers=2)
+    open_shop.add(orders=25, customers=2)
     publish = dbt_plugin.publish
     done: list[str] = []
 
@@ -157,11 +156,11 @@ def test_a_build_that_was_killed_is_run_again(
     with monkeypatch.context() as patch:
         patch.setattr(dbt_plugin, "publish", die)
         with pytest.raises(TransformError, match=f"model {killed_at.removeprefix('gold.')}: .*killed"):
-            shop.build()
+            open_shop.build()
     assert done, "other marts were published before or beside it"
-    shop.add(orders=5)
-    assert published(shop.build())["orders"] == (30 if killed_at == "gold.orders" else 5)
-    assert_marts_are_right(shop)
+    open_shop.add(orders=5)
+    assert published(open_shop.build())["orders"] == (30 if killed_at == "gold.orders" else 5)
+    assert_marts_are_right(open_shop)
 
 
 def test_one_mart_alone_and_the_others_later(shop: Shop) -> None:
