@@ -1,4 +1,4 @@
-"""What sqlfluff's plain Jinja templater must know of dbt's cross-database macros to lint models without a database."""
+"""What sqlfluff's plain Jinja templater must know of dbt's macros to lint models without a database."""
 
 
 def date_trunc(datepart: str, date: str) -> str:
