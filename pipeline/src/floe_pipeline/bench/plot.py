@@ -35,7 +35,15 @@ def write_plot(path: Path, sizes: Sequence[Size], day: Day) -> None:
     def line(
         row: int, name: str, x: Sequence[float], y: Sequence[float], colour: str, **style: object
     ) -> None:
-        trace = go.Scatter(x=list(x), y=list(y), name=name, line={"color": colour, **style})
+        legend = "legend" if row == 1 else f"legend{row}"  # each chart explains its own lines
+        trace = go.Scatter(
+            x=list(x),
+            y=list(y),
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, **style},
+            legend=legend,
+        )
         figure.add_trace(trace, row=row, col=1)
 
     orders = [size.orders for size in sizes]
@@ -65,6 +73,10 @@ def write_plot(path: Path, sizes: Sequence[Size], day: Day) -> None:
         paper_bgcolor=LIGHT.card,
         plot_bgcolor=LIGHT.card,
         template="plotly_white",
+        **{
+            legend: {"y": top, "yanchor": "top"}
+            for legend, top in (("legend", 1.0), ("legend2", 0.64), ("legend3", 0.27))
+        },
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.write_html(path, include_plotlyjs=True)
