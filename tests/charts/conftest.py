@@ -1,0 +1,70 @@
+"""Fixtures that render the project's charts into typed objects.
+
+    def test_something(render):
+        polaris = render("floe-infrastructure", {"polaris": {...}}).pod("polaris")
+
+`render` uses Helm 4; `every_helm` runs a test with Helm 4 and with Helm 3 where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .helm import CHARTS, MINIO_CHART, STAND_INS, Helm, find_helm, with_dependencies
+from .manifests import Manifests
+
+Render = Callable[..., Manifests]
+DEPENDENCIES = {"floe-infrastructure": (STAND_INS / "postgresql", MINIO_CHART, STAND_INS / "jaeger")}
+
+
+def _helm(major: int) -> Helm:
+    found = find_helm(major)
+    if found is None and major == 3:
+        pytest.skip("no Helm 3 in build/testbed/bin or on PATH; `make testbed-up` builds one")
+    assert found, f"no Helm {major}: run `make test-charts`, which fetches it"
+    return found
+
+
+@pytest.fixture(scope="session")
+def helm() -> Helm:
+    """Helm 4."""
+    return _helm(4)
+
+
+@pytest.fixture(scope="session", params=[4, 3], ids=["helm4", "helm3"])
+def every_helm(request: pytest.FixtureRequest) -> Helm:
+    """Each supported Helm; a test with this fixture runs once for each."""
+    return _helm(request.param)
+
+
+@pytest.fixture(scope="session")
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Folder of a chart by its name, ready to be rendered: dependencies are in place."""
+    ready: dict[str, Path] = {}
+
+    def prepare(name: str) -> Path:
+        if name not in ready:
+            dependencies = DEPENDENCIES.get(name, ())
+            into = tmp_path_factory.mktemp("charts")
+            ready[name] = with_dependencies(CHARTS / name, dependencies, into)
+        return ready[name]
+
+    return prepare
+
+
+@pytest.fixture(scope="session")
+def render(helm: Helm, chart: Callable[[str], Path]) -> Render:
+    """Render a chart by name with values; the same rendering is made once."""
+    made: dict[str, Manifests] = {}
+
+    def rendered(name: str, values: Mapping[str, Any] | None = None, *, namespace: str = "floe") -> Manifests:
+        key = repr((name, values, namespace))
+        if key not in made:
+            made[key] = helm.template(chart(name), values, namespace=namespace)
+        return made[key]
+
+    return rendered
