@@ -48,17 +48,44 @@ bench: environment ## Throughput, cost by size, a day of cycles: ratios in build
 format: test-environment ## Format Python and SQL
 	.venv/bin/ruff format . && .venv/bin/ruff check --fix . && .venv/bin/sqlfluff fix --quiet pipeline/dbt
 
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-header --no-annotate --generate-hashes
+LOCK := uv pip compile --quiet --universal --no-emit-index-url --no-header --no-annotate --generate-hashes
 lock: ## Resolve the pins again (needs uv on PATH)
-	$(LOCK) pipeline/pyproject.toml --extra report --output-file pipeline/requirements.lock
-	$(LOCK) pipeline/pyproject.toml --extra report --group pyproject.toml:test --constraints pipeline/requirements.lock --output-file requirements-dev.lock
+	$(LOCK) --python-version 3.11 pipeline/pyproject.toml --extra report --output-file pipeline/requirements.lock
+	$(LOCK) --python-version 3.11 pipeline/pyproject.toml --extra report --group pyproject.toml:test --constraints pipeline/requirements.lock --output-file requirements-dev.lock
+	$(LOCK) --python-version 3.12 --group pyproject.toml:tools --output-file requirements-tools.lock
 
 clean: ## Remove environments, caches and build results
 	rm -rf .venv .venv-* .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
+## Testbed: a real Kubernetes on this machine (Linux, root)
+
+.PHONY: testbed-up testbed-down testbed-status test-testbed test-cluster
+TOOLS   := export PATH="$(CURDIR)/.venv-tools/bin:$$PATH";
+TESTBED := $(TOOLS) ansible-playbook playbooks/testbed.yml
+testbed-up: root-on-linux tools-environment ## Build what is not in the cache, start the cluster, give it the images
+	@$(TESTBED) -e testbed_state=present $(ARGS)
+
+testbed-down: root-on-linux tools-environment ## Remove the cluster; only the cache of builds stays
+	@$(TESTBED) -e testbed_state=absent $(ARGS)
+
+testbed-status: tools-environment ## What is up, since when, and why not; which images are in the node
+	@$(TESTBED) -e testbed_state=status $(ARGS)
+
+test-cluster: test-testbed ## Everything that is tested on a real Kubernetes
+
+test-testbed: root-on-linux tools-environment test-environment ## Playbook linters, the doubles' contracts, the testbed's own tests
+	$(TOOLS) yamllint --strict . && ansible-lint --offline
+	.venv/bin/pytest --numprocesses 2 --dist loadgroup tests/testbed tests/doubles
+	$(TOOLS) molecule test -s testbed
+
 # ---- set-up that the targets above do by themselves
-.PHONY: environment test-environment
+.PHONY: environment test-environment tools-environment root-on-linux
 environment:
 	@$(PYTHON) scripts/environment.py demo
 test-environment:
 	@$(PYTHON) scripts/environment.py test
+tools-environment:
+	@$(PYTHON) scripts/environment.py tools
+root-on-linux:
+	@[ "$$(uname -s)" = Linux ] || { echo "floe: this is $$(uname -s); the testbed needs Linux: use your own Kubernetes (docs/testbed.md)" >&2; exit 1; }
+	@[ "$$(id -u)" = 0 ] || { echo "floe: the testbed makes namespaces, mounts and cgroups: run it as root (sudo make ...)" >&2; exit 1; }

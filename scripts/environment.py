@@ -1,4 +1,4 @@
-"""Make the Python environment that a make target needs: `environment.py demo|test [--python 3.12]`.
+"""Make the Python environment that a make target needs: `environment.py demo|test|tools [--python 3.12]`.
 
 Runs on the bare interpreter, so it uses the standard library only. Does nothing when all is up to date.
 Exit code 3 with --python: nothing to do, since .venv has that version or this machine has not (fails in CI).
@@ -6,17 +6,29 @@ Exit code 3 with --python: nothing to do, since .venv has that version or this m
 
 import argparse
 import hashlib
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = ("3.12", "3.13", "3.11")  # in order of preference; pipeline/pyproject.toml allows the same
+TOOLS_SUPPORTED = ("3.12", "3.13")  # ansible-core 2.21 starts at 3.12
 UV_VERSION = "0.13.9"  # resolves and installs ten times faster than pip, and reads universal locks
-LOCKS = {"demo": "pipeline/requirements.lock", "test": "requirements-dev.lock"}
+LOCKS = {
+    "demo": "pipeline/requirements.lock",
+    "test": "requirements-dev.lock",
+    "tools": "requirements-tools.lock",
+}
+# No package index has kubernetes.core by itself, not every mirror has Galaxy, but all have this wheel.
+ANSIBLE_WHEEL = ("14.5.0", "245623ccc2d31d0f6f4bdb63168d550cad305fb032cc43d96e8f61ce8ab0ba84")
+COLLECTION = ROOT / ".cache" / "collections" / "ansible_collections" / "kubernetes" / "core"
 NOTHING_TO_DO = 3
 CHROMIUM_PACKAGES = ("chromium", "fonts-dejavu-core")
 
@@ -89,7 +101,7 @@ def find_uv(python):
 def fingerprint(profile, python):
     """Return a hash of everything that decides what the environment contains."""
     digest = hashlib.sha256(python.encode())
-    for name in (LOCKS[profile], "pipeline/pyproject.toml"):
+    for name in (LOCKS[profile], *(() if profile == "tools" else ("pipeline/pyproject.toml",))):
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 
@@ -100,15 +112,18 @@ def ensure_environment(profile, version):
     Raises:
         SetupError: no supported interpreter, or an installation failed.
     """
-    python = find_python((version,) if version else SUPPORTED)
+    supported = (version,) if version else TOOLS_SUPPORTED if profile == "tools" else SUPPORTED
+    python = find_python(supported)
     if python is None:
-        wanted = version or "3.11, 3.12 or 3.13"
+        wanted = " or ".join(sorted(supported))
         raise SetupError(
             f"Python {wanted} not found (this is {sys.version.split()[0]}); install it and run again"
         )
-    environment = ROOT / (f".venv-{version}" if version else ".venv")
+    suffix = version or ("tools" if profile == "tools" else "")
+    environment = ROOT / (f".venv-{suffix}" if suffix else ".venv")
     # the test environment holds everything that the demo needs, at the same versions
-    stamps = {name: environment / f".floe-{name}" for name in ("test", profile)}
+    profiles = ("test", "demo") if profile == "demo" else (profile,)
+    stamps = {name: environment / f".floe-{name}" for name in profiles}
     for name, stamp in stamps.items():
         if stamp.exists() and stamp.read_text() == fingerprint(name, python):
             return environment
@@ -120,10 +135,59 @@ def ensure_environment(profile, version):
         run([uv, "venv", "--quiet", "--clear", "--python", python, str(environment)])
     install = [uv, "pip", "install", "--quiet", "--python", str(own_python)]
     run([*install, "--require-hashes", "--requirement", str(ROOT / LOCKS[profile])])
-    run([*install, "--no-deps", "--editable", str(ROOT / "pipeline")])
+    if profile != "tools":
+        run([*install, "--no-deps", "--editable", str(ROOT / "pipeline")])
     stamps[profile].write_text(fingerprint(profile, python))
     say(f"environment ready after {time.monotonic() - begun:.0f} s")
     return environment
+
+
+def collection_version():
+    """Return the version of kubernetes.core in .cache/collections, None when it is not there."""
+    manifest = COLLECTION / "MANIFEST.json"  # the last file to be extracted
+    return json.loads(manifest.read_text())["collection_info"]["version"] if manifest.exists() else None
+
+
+def ensure_collection(environment):
+    """Put the collection of requirements.yml where ansible.cfg looks for it.
+
+    Raises:
+        SetupError: the download is not what we know, or holds another version than requirements.yml.
+    """
+    asked = re.search(r"kubernetes\.core\s+version: (\S+)", (ROOT / "requirements.yml").read_text())[1]
+    if collection_version() == asked:
+        return
+    version, sha256 = ANSIBLE_WHEEL
+    say(f"fetching kubernetes.core out of ansible {version}")
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [str(environment / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+        run(
+            [
+                *pip,
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--dest",
+                folder,
+                f"ansible=={version}",
+            ]
+        )
+        (wheel,) = Path(folder).iterdir()
+        found = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        if found != sha256:
+            raise SetupError(f"{wheel.name} has sha256 {found}, not {sha256}: the package index changed it")
+        shutil.rmtree(COLLECTION, ignore_errors=True)
+        with zipfile.ZipFile(wheel) as archive:
+            inside = COLLECTION.relative_to(ROOT / ".cache" / "collections").as_posix() + "/"
+            members = [name for name in archive.namelist() if name.startswith(inside)]
+            members.sort(key=lambda name: name == f"{inside}MANIFEST.json")
+            archive.extractall(ROOT / ".cache" / "collections", members)
+    if collection_version() != asked:
+        raise SetupError(
+            f"ansible {version} holds kubernetes.core {collection_version()}, requirements.yml asks for {asked}: "
+            "change ANSIBLE_WHEEL in scripts/environment.py with it"
+        )
 
 
 def ensure_chromium():
@@ -159,7 +223,9 @@ def main():
     try:
         if arguments.python and not worth_testing(arguments.python):
             sys.exit(NOTHING_TO_DO)
-        ensure_environment(arguments.profile, arguments.python)
+        environment = ensure_environment(arguments.profile, arguments.python)
+        if arguments.profile == "tools":
+            ensure_collection(environment)
         if arguments.profile == "test" and not arguments.python:
             ensure_chromium()
     except SetupError as error:
