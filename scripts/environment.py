@@ -185,8 +185,8 @@ def ensure_collection(environment):
             archive.extractall(ROOT / ".cache" / "collections", members)
     if collection_version() != asked:
         raise SetupError(
-            f"ansible {version} holds kubernetes.core {collection_version()}, requirements.yml asks for {asked}: "
-            "change ANSIBLE_WHEEL in scripts/environment.py with it"
+            f"ansible {version} has kubernetes.core {collection_version()}, not {asked} as requirements.yml "
+            "asks: change ANSIBLE_WHEEL in scripts/environment.py with it"
         )
 
 

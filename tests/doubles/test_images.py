@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from image_builder.catalogue import CatalogueError, Image, files_of, fingerprints, load
 from image_builder.engine import BuildError, Workshop, build
 from image_builder.progress import Progress

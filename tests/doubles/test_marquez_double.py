@@ -9,9 +9,10 @@ import uuid
 from pathlib import Path
 
 import httpx
+from starlette.testclient import TestClient
+
 from marquez_double.app import MarquezDouble, api
 from marquez_double.journal import Journal
-from starlette.testclient import TestClient
 
 from .conftest import IMAGES, answers, free_port, serving
 

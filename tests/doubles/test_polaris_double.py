@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+
 from polaris_double import admin
 from polaris_double.__main__ import catalog_environment
 from polaris_double.realms import Realms, database_url, parse_credentials

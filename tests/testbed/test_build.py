@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 
 import pytest
+
 from floe_testbed import build
 from floe_testbed.layout import TestbedError
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from floe_testbed import build, cgroups, lifecycle, preflight
 from floe_testbed.layout import PID_FILE, STATE, STATUS_FILE
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from cryptography import x509
+
 from floe_testbed import pki
 
 

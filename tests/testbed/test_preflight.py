@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from floe_testbed import cgroups, network, preflight
 from floe_testbed.layout import Settings, TestbedError
 
