@@ -1,0 +1,99 @@
+#!/usr/bin/python
+"""Makes Secrets with random values that nobody but the API server gets to see."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: random_secrets
+short_description: Make Secrets with random values, each once
+description:
+  - Values are drawn here and sent to the API server; they are in no argument and in no result.
+  - What is there is never changed. A key that a Secret lacks is added. Two runs at once end with the same values.
+options:
+  namespace: {description: Namespace; it must exist., type: str, required: true}
+  secrets:
+    description: >-
+      Name of a Secret -> list of its parts, each C({kind: password, key}), C({kind: text, key, text}) or
+      C({kind: key_pair, key, public_key}).
+    type: dict
+    required: true
+  labels: {description: Labels of the Secrets that are made., type: dict, default: {}}
+extends_documentation_fragment: [kubernetes.core.k8s_auth_options]
+"""
+
+RETURN = r"""
+made: {description: Names of the Secrets that were made or got a key., type: list, elements: str, returned: always}
+"""
+
+import json
+
+from ansible.module_utils.secret_values import SpecificationError, draw, keys_of
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
+from kubernetes.client.exceptions import ApiException
+
+NOT_FOUND, CONFLICT, INVALID = 404, 409, 422
+TRIES = 5
+
+
+def ensure_secret(api, namespace, name, parts, labels, dry):
+    """Makes a Secret or adds the keys that it lacks; returns whether something was to do."""
+    path = f"/api/v1/namespaces/{namespace}/secrets"
+    wanted = keys_of(name, parts)
+    for _ in range(TRIES):
+        try:
+            found = json.loads(api.request("get", f"{path}/{name}", serialize=False).data)
+        except ApiException as error:
+            if error.status != NOT_FOUND:
+                raise
+            found = None
+        missing = wanted - (found or {}).get("data", {}).keys()
+        if not missing:
+            return False
+        if dry:
+            return True
+        values = draw(parts, missing)
+        try:
+            if found is None:
+                metadata = {"name": name, "labels": labels}
+                body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "stringData": values}
+                api.request("post", path, body=body)
+            else:
+                # refused with 409 when somebody else has changed it since it was read
+                metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
+                body = {"metadata": metadata, "stringData": values}
+                api.request("patch", f"{path}/{name}", body=body, content_type="application/merge-patch+json")
+        except ApiException as error:
+            if error.status != CONFLICT:
+                raise
+        else:
+            return True
+    raise CoreException(f"Secret {name} was changed by others {TRIES} times while keys were added; run it again")
+
+
+def main():
+    module = AnsibleK8SModule(
+        argument_spec={
+            **AUTH_ARG_SPEC,
+            "namespace": {"type": "str", "required": True},
+            "secrets": {"type": "dict", "required": True, "no_log": False},
+            "labels": {"type": "dict", "default": {}},
+        },
+        supports_check_mode=True,
+    )
+    made = []
+    try:
+        api = get_api_client(module).client
+        for name, parts in module.params["secrets"].items():
+            arguments = (module.params["namespace"], name, parts, module.params["labels"], module.check_mode)
+            if ensure_secret(api, *arguments):
+                made.append(name)
+    except (CoreException, ApiException, SpecificationError) as error:
+        module.fail_json(msg=f"Secrets in {module.params['namespace']}: {error}")
+    module.exit_json(changed=bool(made), made=made)
+
+
+if __name__ == "__main__":
+    main()

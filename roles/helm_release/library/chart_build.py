@@ -1,0 +1,66 @@
+#!/usr/bin/python
+"""Puts a chart and its dependencies together in a folder of its own, so that the source tree stays as it is."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: chart_build
+short_description: Copy a chart and put its dependencies into the copy
+description:
+  - Dependencies come from their repositories as C(Chart.lock) says, or from folders. Nothing is done when the copy is
+    up to date. The copy's version ends with a digest of its content, so that an upgrade happens whenever a template
+    changed, and only then.
+  - What it writes is a result of a build, so it never reports a change, and works in check mode.
+options:
+  source: {description: Folder of the chart., type: path, required: true}
+  destination: {description: Folder of the copy., type: path, required: true}
+  dependencies:
+    description: Name of each dependency -> folder of its chart. All of them, or none for C(helm dependency build).
+    type: dict
+    default: {}
+  helm: {description: Helm 3 or 4., type: path, default: helm}
+"""
+
+RETURN = r"""
+version: {description: Version of the copy., type: str, returned: always}
+built: {description: Whether the copy was made anew., type: bool, returned: always}
+"""
+
+import os
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.chart_folder import ChartError, build_chart
+
+
+def main():
+    module = AnsibleModule(
+        argument_spec={
+            "source": {"type": "path", "required": True},
+            "destination": {"type": "path", "required": True},
+            "dependencies": {"type": "dict", "default": {}},
+            "helm": {"type": "path", "default": "helm"},
+        },
+        supports_check_mode=True,
+    )
+    helm = module.get_bin_path(module.params["helm"], required=True)
+
+    def run_helm(*arguments, home):
+        # a repository file of our own: Helm 3 builds only from repositories that it was told of
+        environment = {**os.environ, "HELM_REPOSITORY_CONFIG": f"{home}/repositories.yaml",
+                       "HELM_REPOSITORY_CACHE": f"{home}/cache"}  # fmt: skip
+        done = subprocess.run([helm, *arguments], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ChartError(f"helm {' '.join(arguments)}: {done.stderr.strip()}")
+
+    try:
+        built, version = build_chart(
+            module.params["source"], module.params["destination"], module.params["dependencies"], run_helm
+        )
+    except ChartError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, built=built, version=version)
+
+
+if __name__ == "__main__":
+    main()
