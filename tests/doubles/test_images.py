@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from image_builder.catalogue import CatalogueError, Image, files_of, fingerprints, load
-from image_builder.engine import BuildError, Workshop, build
+from image_builder.engine import BuildError, Workshop, build, prune
 from image_builder.progress import Progress
 
 from .conftest import IMAGES
@@ -150,3 +152,25 @@ def test_a_recipe_that_fails_is_shown_and_leaves_no_archive(recipes: Path, tmp_p
     assert "the reason" in str(error.value)
     assert "never" not in str(error.value)
     assert not archive.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("buildah"), reason="needs root and buildah")
+def test_layers_of_earlier_builds_do_not_pile_up(recipes: Path, tmp_path: Path) -> None:
+    workshop = Workshop(recipes=recipes, repository=recipes, cache=tmp_path / "cache")
+    image = load(recipes / "images.toml")["base"]
+    store = workshop.cache / "buildah"
+    list_all = ["buildah", "--root", store / "root", "--runroot", store / "run", "images", "--all", "--quiet"]
+    counts = []
+    try:
+        for text in ("1", "2", "3"):
+            (recipes / "base" / "file").write_text(text)
+            (recipes / "base" / "Containerfile").write_text("FROM scratch\nCOPY file /\nENV A=b\n")
+            workshop.archive(image, text).unlink(missing_ok=True)
+            workshop.images.mkdir(parents=True, exist_ok=True)
+            build(image, workshop.archive(image, text), None, workshop)
+            prune(workshop)
+            counts.append(len(subprocess.run(list_all, capture_output=True, check=True).stdout.split()))
+    finally:
+        subprocess.run(["umount", store / "root" / "overlay"], check=False)
+    assert counts[0] > 0
+    assert counts == [counts[0]] * 3

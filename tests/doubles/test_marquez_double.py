@@ -53,6 +53,14 @@ def test_a_refused_event_leaves_no_trace(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_the_journal_keeps_the_newest_events_only(tmp_path: Path) -> None:
+    journal = Journal(f"sqlite:///{tmp_path}/events.db", kept=3)
+    for number in range(5):
+        journal.append({"number": number})
+    assert [event["number"] for event in journal.events()] == [2, 3, 4]
+    journal.close()
+
+
 def test_the_web_page_reaches_the_api_through_its_own_port(
     marquez_urls: tuple[str, str | None], tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ def machine(tmp_path, monkeypatch) -> Settings:
     monkeypatch.setattr(preflight, "_has", lambda program: True)
     monkeypatch.setattr(preflight, "_FEATURES", {})
     monkeypatch.setattr(preflight.shutil, "which", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr(preflight.build, "output_of", lambda *argv: "go1.99.0\n")
     monkeypatch.setattr(cgroups, "trees", list)
     monkeypatch.setattr(network, "clashes", list)
     monkeypatch.setattr(network, "run", lambda *argv: "")
@@ -93,7 +94,25 @@ def test_missing_packages_are_named_unless_they_will_be_installed(machine, monke
 def test_a_compiler_is_needed(machine, monkeypatch):
     monkeypatch.setattr(preflight.shutil, "which", lambda program: None)
     (problem,) = preflight.problems(machine)
-    assert "install Go 1.24 or newer" in problem
+    assert "no Go compiler on PATH" in problem
+    compiler, installer = preflight.problems(machine, stack_images=True)
+    assert "no Go compiler on PATH" in compiler
+    assert "no npm on PATH" in installer
+
+
+@pytest.mark.parametrize(("version", "stack_images"), [("go1.23.12", False), ("go1.24.4", True)])
+def test_a_compiler_that_is_too_old_is_told_what_the_modules_ask(machine, monkeypatch, version, stack_images):
+    monkeypatch.setattr(preflight.build, "output_of", lambda *argv: f"{version}\n")
+    (problem,) = preflight.problems(machine, stack_images=stack_images)
+    assert f"{version}, too old" in problem
+    assert f"install Go 1.{26 if stack_images else '24.4'} or newer" in problem
+
+
+def test_programs_that_build_images_are_missed_only_where_images_are_built(machine, monkeypatch):
+    monkeypatch.setattr(preflight, "_has", lambda program: program != "buildah")
+    assert preflight.problems(machine) == []
+    (problem,) = preflight.problems(machine, stack_images=True)
+    assert "apt-get install buildah" in problem
 
 
 def test_another_working_copy_keeps_its_testbed(machine, tmp_path):

@@ -22,7 +22,9 @@ from .system_images import write_system_images
 def check(arguments: argparse.Namespace) -> dict[str, Any]:
     """Refuses, or says that nothing stands in the way."""
     found = preflight.problems(
-        arguments.settings, packages_will_be_installed=arguments.packages_will_be_installed
+        arguments.settings,
+        packages_will_be_installed=arguments.packages_will_be_installed,
+        stack_images=arguments.stack_images,
     )
     return {"changed": False, "problems": found}
 
@@ -97,6 +99,7 @@ def main() -> int:
         command.add_argument("--kubernetes", type=Path, default=Path(), metavar="FOLDER")
         command.add_argument("--tools", type=Path, default=Path(), metavar="FOLDER")
         command.add_argument("--packages-will-be-installed", action="store_true")
+        command.add_argument("--stack-images", action="store_true")
     internal = commands.add_parser("run-node", help="(started by `up` in namespaces of its own)")
     internal.add_argument("host_pid", type=int)
     arguments = parser.parse_args()

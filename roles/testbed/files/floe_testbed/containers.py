@@ -12,13 +12,28 @@ from .network import run
 
 @dataclass(frozen=True)
 class ImageArchive:
-    """One line of a list of images (JSON): what an archive holds and where it is."""
+    """One line of a list of images (JSON).
+
+    Attributes:
+        name: of the image.
+        ref: reference that the archive gives it.
+        archive: file in Docker's or OCI's format.
+        hash: of all that the archive depends on.
+        size: of the archive in bytes.
+        content_ref: second reference, which changes with the content; empty for none.
+    """
 
     name: str
     ref: str
     archive: Path
     hash: str
     size: int
+    content_ref: str = ""
+
+    @property
+    def refs(self) -> tuple[str, ...]:
+        """All references that the node knows it by."""
+        return (self.ref, self.content_ref) if self.content_ref else (self.ref,)
 
 
 def read_lists(lists: list[Path]) -> list[ImageArchive]:
@@ -58,17 +73,21 @@ def import_images(images: list[ImageArchive], marks: Path) -> list[str]:
     imported_from: dict[str, list[str]] = json.loads(marks.read_text()) if marks.exists() else {}
     there, done = present(), []
     for image in images:
-        mark = [image.hash, there.get(image.ref, "")]
-        if image.ref in there and imported_from.get(image.ref) == mark:
+        digests = {there.get(ref, "") for ref in image.refs}
+        if "" not in digests and [[image.hash, digest] for digest in digests] == [
+            imported_from.get(image.ref)
+        ]:
             continue
         _ctr("images", "import", str(image.archive))
         digest = present().get(image.ref)
         if digest is None:
             raise TestbedError(f"{image.archive} was imported but holds no image named {image.ref}")
+        if image.content_ref:
+            _ctr("images", "tag", "--force", image.ref, image.content_ref)
         imported_from[image.ref] = [image.hash, digest]
         marks.write_text(json.dumps(imported_from, indent=1))
         done.append(image.ref)
-    stale = sorted(set(there) - {image.ref for image in images})
+    stale = sorted(set(there) - {ref for image in images for ref in image.refs})
     if stale and not _ctr(
         "containers", "list", "--quiet"
     ):  # a young cluster: nobody else has imported any yet

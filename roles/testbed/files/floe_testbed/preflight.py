@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 from pathlib import Path
 
-from . import cgroups, network
+from . import build, cgroups, network
 from .layout import HOST_LINK, LINK_NET, POD_NET, SERVICE_NET, SETTINGS_FILE, STATE, Settings
 
 # program or file: Debian package that brings it
@@ -26,6 +27,9 @@ PROGRAMS = {
     "mount": "mount",
     "busybox": "busybox",  # goes into an image
 }
+# the same for what builds the stack's images
+IMAGE_PROGRAMS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
+_IMAGES = Path(__file__).parents[1] / "images"
 _CONTROLLERS = ("cpu", "memory", "pids", "cpuset")
 # what it is for, with the modules that bring it: a script that works where it is there
 _FEATURES = {
@@ -43,8 +47,16 @@ def owner() -> Settings | None:
     return Settings.from_json(SETTINGS_FILE.read_text()) if SETTINGS_FILE.exists() else None
 
 
-def problems(settings: Settings, *, packages_will_be_installed: bool = False) -> list[str]:
-    """Returns all reasons not to start, as sentences with what to do about each; changes nothing."""
+def problems(
+    settings: Settings, *, packages_will_be_installed: bool = False, stack_images: bool = False
+) -> list[str]:
+    """Returns all reasons not to start, as sentences with what to do about each; changes nothing.
+
+    Args:
+        settings: those that the testbed would be started with.
+        packages_will_be_installed: missing Debian packages are no reason.
+        stack_images: the stack's images will be built, which asks for more than the programs do.
+    """
     if platform.system() != "Linux":
         return [f"this is {platform.system()} and the testbed needs Linux: use inventory/local"]
     if os.geteuid() != 0:
@@ -53,13 +65,13 @@ def problems(settings: Settings, *, packages_will_be_installed: bool = False) ->
     ours = owner()
     if ours is None:
         found += _names()
-    missing = sorted({package for program, package in PROGRAMS.items() if not _has(program)})
+    wanted = PROGRAMS | (IMAGE_PROGRAMS if stack_images else {})
+    missing = sorted({package for program, package in wanted.items() if not _has(program)})
     if missing and not packages_will_be_installed:
         found.append(
             f"missing programs: `apt-get install {' '.join(missing)}`, or let testbed_install_packages do it"
         )
-    if not shutil.which("go"):
-        found.append("there is no Go compiler on PATH, which builds the programs: install Go 1.24 or newer")
+    found += _builders(stack_images=stack_images)
     if ours is None:
         found += _room(settings)
         if not missing:  # those programs try the kernel
@@ -77,6 +89,25 @@ def _ownership(settings: Settings) -> list[str]:
             f"`make testbed-down` in {ours.checkout} first"
         ]
     return []
+
+
+def _builders(*, stack_images: bool) -> list[str]:
+    """Compilers and installers that no Debian package of a fitting version brings."""
+    modules = [*build.SOURCES.glob("*/go.mod"), *(_IMAGES.glob("*/go/go.mod") if stack_images else ())]
+    asked = max(_numbers(re.findall(r"^go (\S+)$", module.read_text(), re.M)[0]) for module in modules)
+    wanted = f"install Go {'.'.join(map(str, asked))} or newer"
+    found = []
+    if not shutil.which("go"):
+        found.append(f"there is no Go compiler on PATH, which builds the programs: {wanted}")
+    elif _numbers(version := build.output_of("go", "env", "GOVERSION").strip()) < asked:
+        found.append(f"the Go compiler on PATH is {version}, too old for the programs: {wanted}")
+    if stack_images and not shutil.which("npm"):
+        found.append("there is no npm on PATH, which installs Cube: install Node.js with npm 9 or newer")
+    return found
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d+", version)))
 
 
 def _names() -> list[str]:

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .catalogue import CatalogueError, Image, fingerprints, load
-from .engine import BuildError, Workshop, build
+from .engine import BuildError, Workshop, build, prune
 from .progress import Progress
 
 _RECIPES = Path(__file__).resolve().parents[1]
@@ -44,6 +44,8 @@ def main() -> int:
             _build_all(missing, images, marks, workshop)
             _write_index(images, marks, workshop)
             _forget_old(images, marks, workshop)
+            if missing:
+                prune(workshop)
     except (CatalogueError, BuildError) as error:
         print(f"ERROR: {error}", file=sys.stderr)
         return 1
@@ -134,6 +136,7 @@ def _write_index(images: dict[str, Image], marks: dict[str, str], workshop: Work
         {
             "name": i.name,
             "ref": i.ref,
+            "content_ref": i.content_ref(marks[i.name]),
             "archive": str(path),
             "hash": marks[i.name],
             "size": path.stat().st_size,

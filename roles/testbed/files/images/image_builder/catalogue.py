@@ -58,6 +58,10 @@ class Image:
         """Reference under which the cluster finds it."""
         return f"{_REGISTRY}/{self.name}:{self.version}"
 
+    def content_ref(self, fingerprint: str) -> str:
+        """Reference that changes with the content, so that a Deployment which names it rolls out a change."""
+        return f"{_REGISTRY}/{self.name}:{fingerprint}"
+
     @property
     def in_cluster(self) -> bool:
         """Whether pods run it."""

@@ -97,6 +97,20 @@ def build(image: Image, archive: Path, base: Path | None, workshop: Workshop) ->
         partial.rename(archive)
 
 
+def prune(workshop: Workshop) -> None:
+    """Drop layers that no present image stands on, and what an interrupted build left, from buildah's store.
+
+    Raises:
+        BuildError: buildah failed; the message is what it said.
+    """
+    for command in (["rm", "--all"], ["rmi", "--prune"]):
+        done = subprocess.run(  # noqa: S603 - our own command line
+            [*_buildah(workshop), *command], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise BuildError(f"buildah {' '.join(command)} failed ({done.returncode}): {done.stderr.strip()}")
+
+
 def _fill(context: Path, image: Image, workshop: Workshop) -> None:
     """Copy the folder and the further inputs, leaving out what the fingerprint leaves out."""
     folder, *inputs = sources(image, workshop.recipes, workshop.repository)

@@ -1,4 +1,4 @@
-"""Keeps every event in a database, so that a restart forgets nothing."""
+"""Keeps the newest events in a database, so that a restart forgets nothing that counts."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+_KEPT = 5000  # events, some 10 kB each: days of a demo's runs, and a database that does not grow for ever
 _METADATA = sa.MetaData()
 _EVENTS = sa.Table(
     "lineage_events",
@@ -20,11 +21,12 @@ _EVENTS = sa.Table(
 class Journal:
     """The events in the order in which they came."""
 
-    def __init__(self, url: sa.URL | str) -> None:
+    def __init__(self, url: sa.URL | str, *, kept: int = _KEPT) -> None:
         """Open the database and make the table where it is missing.
 
         Args:
             url: SQLAlchemy URL of a PostgreSQL or SQLite database.
+            kept: how many events stay; the oldest go first.
 
         Raises:
             OperationalError: the database cannot be reached.
@@ -33,6 +35,7 @@ class Journal:
         self._engine = sa.create_engine(
             url, **(memory if str(url) == "sqlite://" else {"pool_pre_ping": True})
         )
+        self._kept = kept
         _METADATA.create_all(self._engine)
 
     def append(self, event: dict[str, Any]) -> None:
@@ -45,7 +48,9 @@ class Journal:
 
     def _insert(self, event: dict[str, Any]) -> None:
         with self._engine.begin() as connection:
-            connection.execute(_EVENTS.insert().values(event=event))
+            insert = _EVENTS.insert().values(event=event).returning(_EVENTS.c.number)
+            number = connection.execute(insert).scalar_one()
+            connection.execute(_EVENTS.delete().where(_EVENTS.c.number <= number - self._kept))
 
     def events(self, *, newest_first: bool = False, limit: int | None = None) -> Iterator[dict[str, Any]]:
         """Read events back, oldest first unless told otherwise."""
