@@ -1,0 +1,74 @@
+{{/* What several templates share: labels, images, security contexts, waiting for the database. */}}
+
+{{/* Labels of an object; call with (list $ "component"). */}}
+{{- define "floe.labels" -}}
+{{- $root := index . 0 -}}
+helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ $root.Release.Service }}
+app.kubernetes.io/part-of: floe
+{{ include "floe.selector" . }}
+{{- end }}
+
+{{/* Labels that select a component's pods; call with (list $ "component"). */}}
+{{- define "floe.selector" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ index . 1 }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+{{- end }}
+
+{{/* image and imagePullPolicy of a container; call with an `image` value. */}}
+{{- define "floe.image" -}}
+image: {{ printf "%s:%s" .repository .tag | quote }}
+imagePullPolicy: {{ .pullPolicy }}
+{{- end }}
+
+{{/* What every pod of this chart has; call with (list $ uid). Service links would set variables such as MARQUEZ_PORT. */}}
+{{- define "floe.pod" -}}
+{{- $root := index . 0 -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  {{- if not $root.Values.openshift }}
+  runAsUser: {{ index . 1 }}
+  runAsGroup: {{ index . 1 }}
+  fsGroup: {{ index . 1 }}
+  {{- end }}
+  seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "floe.containerSecurity" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/*
+An init container that waits for PostgreSQL: while the databases are being made the server listens on 127.0.0.1 alone,
+so an answer means that they are there. Without it the Java programs would end, and their next try comes late.
+*/}}
+{{- define "floe.waitForDatabase" -}}
+{{- $image := .Values.postgresql.image -}}
+- name: wait-for-postgresql
+  {{- include "floe.image" (dict "repository" (printf "%s/%s" $image.registry $image.repository) "tag" $image.tag "pullPolicy" $image.pullPolicy) | nindent 2 }}
+  command:
+    - /bin/bash
+    - -ec
+    - |
+      until pg_isready --quiet --host postgresql --timeout 3; do
+        [[ -n ${waiting:-} ]] || echo "waiting for postgresql:5432"
+        waiting=yes
+        sleep 1
+      done
+  {{- include "floe.containerSecurity" . | nindent 2 }}
+  resources:
+    requests: {cpu: 10m, memory: 16Mi}
+    limits: {memory: 64Mi}
+{{- end }}
