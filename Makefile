@@ -73,10 +73,10 @@ testbed-status: tools-environment ## What is up, since when, and why not; which 
 
 test-cluster: test-testbed ## Everything that is tested on a real Kubernetes
 
-test-testbed: root-on-linux tools-environment test-environment ## Playbook linters, the doubles' contracts, the testbed's own tests
+test-testbed: root-on-linux tools-environment test-environment ## Playbook linters, a testbed put to use, its life cycle, the doubles' contracts
 	$(TOOLS) yamllint --strict . && ansible-lint --offline
-	.venv/bin/pytest --numprocesses 2 --dist loadgroup tests/testbed tests/doubles
 	$(TOOLS) molecule test -s testbed
+	FLOE_TESTBED_TESTS=1 .venv/bin/pytest tests/testbed tests/doubles
 
 # ---- set-up that the targets above do by themselves
 .PHONY: environment test-environment tools-environment root-on-linux

@@ -161,16 +161,12 @@ def test_layers_of_earlier_builds_do_not_pile_up(recipes: Path, tmp_path: Path) 
     store = workshop.cache / "buildah"
     list_all = ["buildah", "--root", store / "root", "--runroot", store / "run", "images", "--all", "--quiet"]
     counts = []
-    try:
-        for text in ("1", "2", "3"):
-            (recipes / "base" / "file").write_text(text)
-            (recipes / "base" / "Containerfile").write_text("FROM scratch\nCOPY file /\nENV A=b\n")
-            workshop.archive(image, text).unlink(missing_ok=True)
-            workshop.images.mkdir(parents=True, exist_ok=True)
-            build(image, workshop.archive(image, text), None, workshop)
-            prune(workshop)
-            counts.append(len(subprocess.run(list_all, capture_output=True, check=True).stdout.split()))
-    finally:
-        subprocess.run(["umount", store / "root" / "overlay"], check=False)
+    workshop.images.mkdir(parents=True)
+    for text in ("1", "2", "3"):
+        (recipes / "base" / "file").write_text(text)
+        (recipes / "base" / "Containerfile").write_text("FROM scratch\nCOPY file /\nENV A=b\n")
+        build(image, workshop.archive(image, text), None, workshop)
+        prune(workshop)
+        counts.append(len(subprocess.run(list_all, capture_output=True, check=True).stdout.split()))
     assert counts[0] > 0
     assert counts == [counts[0]] * 3
