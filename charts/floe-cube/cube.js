@@ -28,7 +28,7 @@ const ATTACH_LAKE = `
     OAUTH2_SCOPE ${quoted(setting('FLOE_CATALOG_SCOPE'))},
     OAUTH2_SERVER_URI ${quoted(`${catalogUri}/v1/oauth/tokens`)}
   );
-  ATTACH ${quoted(setting('FLOE_CATALOG_NAME'))} AS lake (
+  ATTACH OR REPLACE ${quoted(setting('FLOE_CATALOG_NAME'))} AS lake (
     TYPE iceberg,
     ENDPOINT ${quoted(catalogUri)},
     SECRET floe_catalog,
@@ -36,16 +36,41 @@ const ATTACH_LAKE = `
     MAX_TABLE_STALENESS '${freshnessSeconds} seconds'
   );`;
 
+// What DuckDB calls a failure of the catalog or the storage, or a lake whose marts were not built yet.
+const LAKE_FAILED = /^(Catalog|Connection|HTTP|IO|Invalid Configuration|Network|Permission) Error/;
+
 class CubeDataSource extends DuckDBDriver {
-  /** Attaches the lake or fails, to be tried again by the next query; the driver's own initSql would only log. */
+  /** Whether the last query failed because of the lake. */
+  isLakeDown = false;
+
+  #opened = null;
+
+  /**
+   * Attaches the lake or fails, and then the next query tries again; the driver's own initSql would only log.
+   *
+   * DuckDB is opened once, loading its extensions takes half a second. ATTACH OR REPLACE leaves the lake that was
+   * attached before to the queries that run in it.
+   */
   async init() {
-    const state = await super.init();
+    this.#opened ??= super.init();
+    let state;
     try {
-      await state.defaultConnection.run(ATTACH_LAKE);
-      return state;
+      state = await this.#opened;
     } catch (error) {
-      state.defaultConnection.closeSync();
-      state.instance.closeSync();
+      this.#opened = null;
+      throw error;
+    }
+    await state.defaultConnection.run(ATTACH_LAKE);
+    return state;
+  }
+
+  async query(sql, values, options) {
+    try {
+      const rows = await super.query(sql, values, options);
+      this.isLakeDown = false;
+      return rows;
+    } catch (error) {
+      this.isLakeDown = LAKE_FAILED.test(error.message);
       throw error;
     }
   }
@@ -53,8 +78,8 @@ class CubeDataSource extends DuckDBDriver {
   /**
    * Asks the catalog, where the driver's own asks DuckDB alone; /readyz calls it.
    *
-   * After a failure the next query attaches anew: DuckDB keeps what it was told at the first time, also a secret that
-   * was rotated or a catalog that was lost and made again. The old one is not closed, queries may be running in it.
+   * After a failure the next query attaches anew, because DuckDB keeps what it was told at first: a secret that was
+   * rotated meanwhile, or a catalog that was lost and made again.
    */
   async testConnection() {
     try {
@@ -65,14 +90,29 @@ class CubeDataSource extends DuckDBDriver {
     }
   }
 
+  async release() {
+    if (this.initPromise) this.#opened = null; // closed now: the next query opens it anew
+    await super.release();
+  }
+
   /** Pre-aggregations are never built in the lake. */
   readOnly() { // eslint-disable-line class-methods-use-this
     return true;
   }
 }
 
+const lake = new CubeDataSource();
+
+/** A lake that fails is answered with 503. Cube's own answer to any failure of a data source is 400, "your mistake". */
+function answerWithTheRightStatus({ res }) {
+  if (!res) return; // a session of the SQL API
+  const setStatus = res.status.bind(res);
+  res.status = (code) => setStatus(code === 400 && lake.isLakeDown ? 503 : code);
+}
+
 module.exports = {
-  driverFactory: () => new CubeDataSource(),
+  driverFactory: () => lake,
+  extendContext: answerWithTheRightStatus,
   // Looks at the tables' snapshots (the cubes' refresh keys) all the time, so that no question meets an outdated key.
   scheduledRefreshTimer: freshnessSeconds,
 };
