@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import asyncpg
+import pg8000.native
 import psycopg2
 import psycopg2.extensions
 import pytest
@@ -173,8 +175,6 @@ def test_psql_shows_a_table(cube: CubeAddress) -> None:
 
 
 def test_asyncpg_prepares_with_binary_values_and_results(cube: CubeAddress) -> None:
-    asyncpg = pytest.importorskip("asyncpg")
-
     async def talk() -> tuple[list[Any], list[Any], list[Any]]:
         connection = await asyncpg.connect(cube.sql_url)
         try:
@@ -198,8 +198,6 @@ def test_asyncpg_prepares_with_binary_values_and_results(cube: CubeAddress) -> N
 
 
 def test_a_cursor_fetches_piece_by_piece(cube: CubeAddress) -> None:
-    asyncpg = pytest.importorskip("asyncpg")
-
     async def walk() -> list[int]:
         connection = await asyncpg.connect(cube.sql_url)
         try:
@@ -213,9 +211,8 @@ def test_a_cursor_fetches_piece_by_piece(cube: CubeAddress) -> None:
 
 
 def test_pg8000_binds_text_values(cube: CubeAddress) -> None:
-    pg8000 = pytest.importorskip("pg8000.native")
     options = psycopg2.extensions.parse_dsn(cube.sql_url)
-    connection = pg8000.Connection(
+    connection = pg8000.native.Connection(
         options["user"],
         host=options["host"],
         port=int(options["port"]),
@@ -224,7 +221,7 @@ def test_pg8000_binds_text_values(cube: CubeAddress) -> None:
     )
     sql = "SELECT status, MEASURE(count) FROM Orders WHERE status = :status AND id >= :id GROUP BY status"
     assert connection.run(sql, status="paid", id=5) == [["paid", 2]]
-    with pytest.raises(pg8000.DatabaseError):
+    with pytest.raises(pg8000.native.DatabaseError):
         connection.run("SELECT nothing FROM Orders WHERE id = :id", id=5)
     assert connection.run("SELECT MEASURE(count) FROM Orders") == [[8]]
     connection.close()
