@@ -1,4 +1,5 @@
-{#- What dbt asks the adapter before each build, answered without asking the catalog where the answer is known. -#}
+{#- What dbt asks the adapter before each build, answered without asking the catalog where the answer is
+    known. -#}
 
 {% macro duckdb__list_schemas(database) -%}
     {{ return([]) }}
@@ -6,7 +7,8 @@
 
 
 {% macro duckdb__create_schema(relation) -%}
-    {#- Nothing to create: the lake's namespaces come with its bootstrap, and the in-memory database has its schema. -#}
+    {#- Nothing to create: the lake's namespaces come with its bootstrap, and the in-memory database has its
+        schema. -#}
 {%- endmacro %}
 
 

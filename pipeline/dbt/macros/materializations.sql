@@ -1,6 +1,6 @@
 {% materialization memory, adapter='duckdb', supported_languages=['sql'] %}
-    {#- A view or table that lives as long as the run, in one statement: the run starts with an empty database, so there is
-        nothing to rename, back up or grant. -#}
+    {#- A view or table that lives as long as the run, in one statement: the run starts with an empty
+        database, so there is nothing to rename, back up or grant. -#}
     {%- set kind = config.get('keep', 'view') -%}
     {%- set target_relation = this.incorporate(type=kind) -%}
     {% call statement('main') -%}
@@ -13,8 +13,9 @@
 
 
 {% materialization iceberg, adapter='duckdb', supported_languages=['sql'] %}
-    {#- Compute in memory, publish in one atomic commit of the catalog: a reader sees the mart before or after, never between.
-        The plugin knows how (append or replace), takes the rows from the table made here, and drops it. -#}
+    {#- Compute in memory, publish in one atomic commit of the catalog: a reader sees the mart before or
+        after, never between. The plugin knows how (append or replace), takes the rows from the table made here, and
+        drops it. -#}
     {%- set target_relation = this.incorporate(type='table') -%}
     {%- set computed = api.Relation.create(
         database='memory', schema='main', identifier='publish__' ~ this.identifier, type='table'

@@ -1,13 +1,13 @@
 {% macro counted_through(mart, column) -%}
-    {#- The last order that a published mart has counted, as a constant, so that the engine can skip files by their statistics.
-        0 when the mart does not exist yet or everything is to be recomputed. -#}
+    {#- The last order that a published mart has counted, as a constant, so that the engine can skip files by
+        their statistics. 0 when the mart does not exist yet or everything is to be recomputed. -#}
     {{ return(last_counted([{'mart': mart, 'column': column}])) }}
 {%- endmacro %}
 
 
 {% macro counted_by_every_mart() -%}
-    {#- The last order that all marts have counted: what comes after it is new to at least one of them. The marts are named,
-        not ref'd: they are built from the rows that this macro selects. -#}
+    {#- The last order that all marts have counted: what comes after it is new to at least one of them. The
+        marts are named, not ref'd: they are built from the rows that this macro selects. -#}
     {%- set watermarks = [] -%}
     {%- for name, column in [
         ('orders', 'order_id'),
@@ -23,7 +23,8 @@
 
 
 {% macro last_counted(watermarks) -%}
-    {#- The lowest of the marts' watermarks, in one query; 0 when a mart is missing or everything is to be recomputed. -#}
+    {#- The lowest of the marts' watermarks, in one query; 0 when a mart is missing or everything is to be
+        recomputed. -#}
     {%- if not execute or should_full_refresh() -%}
         {{ return(0) }}
     {%- endif -%}
@@ -39,7 +40,7 @@
 
 
 {% macro first_order_in(pending) -%}
-    {#- The first of the pending orders, as a constant; when there is none, a number that no order reaches. -#}
+    {#- The first of the pending orders, as a constant; when there is none, a number no order reaches. -#}
     {%- if not execute -%}
         {{ return(0) }}
     {%- endif -%}

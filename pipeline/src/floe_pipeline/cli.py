@@ -132,27 +132,30 @@ def generate(
     verbose: Verbose = False,
 ) -> int:
     """Append a batch: the seed when the lake is empty, else a cycle."""
-    import uuid
     from datetime import UTC, datetime
 
     from floe_pipeline.display import consoles, show_rows
 
     output, _ = consoles()
-    with _lake(home) as settings:
+    with _lake(home) as settings, _run("generate") as run_id:
         from floe_pipeline.demo import append_next
         from floe_pipeline.lake.catalog import Lake
+        from floe_pipeline.telemetry import current_trace_id
+        from floe_pipeline.transform import lineage
 
         lake = Lake.connect(settings)
         lake.ensure_tables()
         result = append_next(
             lake,
             settings,
-            batch_id=batch_id or str(uuid.uuid4()),
+            batch_id=batch_id or run_id,
             until=datetime.now(UTC),
             orders=orders,
             customers=customers,
             products=products,
+            run_id=run_id,
         )
+        lineage.emit_generate(settings, result, origin=lineage.Origin(run_id, current_trace_id()))
     rows = [(f"bronze.{name}", count, result.snapshots.get(name)) for name, count in result.rows.items()]
     show_rows(output, ["table", "rows", "snapshot"], rows, "table")
     note = "was there already" if result.already_applied else f"took {result.seconds:.2f} s"
@@ -172,11 +175,12 @@ def transform(
     from floe_pipeline.display import consoles, show_rows
 
     output, _ = consoles()
-    with _lake(home) as settings:
+    with _lake(home) as settings, _run("transform") as run_id:
         from floe_pipeline.lake.catalog import Lake
         from floe_pipeline.transform.runner import build
 
-        result = build(settings, lake=Lake.connect(settings), select=select, full_refresh=full_refresh)
+        lake = Lake.connect(settings)
+        result = build(settings, lake=lake, select=select, full_refresh=full_refresh, run_id=run_id)
     models = [node for node in result.nodes if node.rows is not None]
     rows = [
         (f"gold.{node.name}", node.status, node.rows, node.snapshot_id, round(node.seconds, 2))
@@ -241,7 +245,7 @@ def maintain(*, home: Home = None, verbose: Verbose = False) -> int:
     from floe_pipeline.display import consoles, show_rows
 
     output, _ = consoles()
-    with _lake(home) as settings:
+    with _lake(home) as settings, _run("maintain"):
         from floe_pipeline.lake.catalog import Lake
         from floe_pipeline.lake.maintain import maintain as run_maintenance
 
@@ -257,7 +261,7 @@ def bootstrap(*, home: Home = None, verbose: Verbose = False) -> int:
     from floe_pipeline.display import consoles
 
     output, _ = consoles()
-    with _lake(home) as settings:
+    with _lake(home) as settings, _run("bootstrap"):
         from floe_pipeline.lake.bootstrap import bootstrap as run_bootstrap
 
         result = run_bootstrap(settings)
@@ -373,6 +377,18 @@ def _lake(home: Path | None, *, fresh: bool = False, **overrides: object) -> Ite
     with embedded_platform(_home(home), fresh=fresh, overrides=overrides) as settings:
         configure(settings)
         yield settings
+
+
+@contextmanager
+def _run(name: str) -> Iterator[str]:
+    """One trace of the command's work; gives the run's id."""
+    import uuid
+
+    from floe_pipeline.telemetry import run_trace
+
+    run_id = str(uuid.uuid4())
+    with run_trace(name, run_id=run_id):
+        yield run_id
 
 
 def _home(home: Path | None) -> Path:

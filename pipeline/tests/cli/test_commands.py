@@ -62,6 +62,9 @@ def test_generate_then_transform_then_verify(small_lake, tmp_path, floe):
     assert transformed.code == 0, transformed.err
     assert "gold.daily_revenue" in transformed.out
     assert "tests passed" in transformed.out
+    spans = [json.loads(line) for line in (small_lake / "traces.jsonl").read_text().splitlines()]
+    trace = next(span["trace_id"] for span in spans if span["name"] == "transform")
+    assert "dbt.build" in {span["name"] for span in spans if span["trace_id"] == trace}
 
     verified = floe("verify", "--home", small_lake, "--out", tmp_path)
     assert (verified.code, verified.out.count("✓")) == (0, 6)
