@@ -60,9 +60,7 @@ def ensure(environment: Mapping[str, str]) -> list[str]:
         "endpoint": endpoint.netloc,
         "secure": endpoint.scheme == "https",
         "region": environment["FLOE_S3_REGION"],
-        "http_client": PoolManager(
-            timeout=Timeout(connect=5, read=20), retries=Retry(2, backoff_factor=0.5)
-        ),
+        "http_client": PoolManager(timeout=Timeout(connect=5, read=20), retries=Retry(2, backoff_factor=0.5)),
     }
     root = StaticProvider(environment["FLOE_S3_ACCESS_KEY"], environment["FLOE_S3_SECRET_KEY"])
     admin = MinioAdmin(credentials=root, **address)
