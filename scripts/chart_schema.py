@@ -1,8 +1,9 @@
-"""Write what the dependencies of a chart may be given into its values.schema.json: chart_schema.py CHART [FOLDER].
+"""Write what a chart's dependencies may be given into its values.schema.json: chart_schema.py CHART [FOLDER].
 
-The official charts accept any key in silence, so a typing error would change nothing and say nothing. Their real keys are
-those of their values.yaml and those that their templates read. Run it after a dependency's version was changed; FOLDER holds
-the unpacked dependencies (CHART/charts, where `helm dependency build --untar` is not needed: .tgz files are read too).
+The official charts accept any key in silence, so a typing error would change nothing and say nothing. Their
+real keys are those of their values.yaml and those that their templates read. Run this after a dependency's
+version was changed; FOLDER holds the dependencies as folders or .tgz files: CHART/charts, which
+`helm dependency build` fills, unless another is named.
 """
 
 import argparse
@@ -94,9 +95,8 @@ def written(schema):
             f"      {json.dumps(key)}: {json.dumps(one['properties'][key])}"
             for key in sorted(one["properties"])
         )
-        parts.append(
-            f'    {json.dumps(name)}: {{"type": "object", "additionalProperties": false, "properties": {{\n{keys}\n    }}}}'
-        )
+        head = '{"type": "object", "additionalProperties": false, "properties": {'
+        parts.append(f"    {json.dumps(name)}: {head}\n{keys}\n    }}}}")
     block = '"$defs": {\n    "dependencies": {\n' + ",\n".join(parts) + "\n    },"
     return text.replace('"$defs": {', block, 1) + "\n"
 

@@ -1,4 +1,4 @@
-"""Waits until every URL answers 200: wait_for.py SECONDS URL...; exits 1 naming those that did not in time."""
+"""Waits until every URL answers 200: wait_for.py SECONDS URL...; exits 1 naming those that were late."""
 
 from __future__ import annotations
 
