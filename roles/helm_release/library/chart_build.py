@@ -43,13 +43,16 @@ def main():
         },
         supports_check_mode=True,
     )
-    helm = module.get_bin_path(module.params["helm"], required=True)
+    helm = module.params["helm"]
 
     def run_helm(*arguments, home):
         # a repository file of our own: Helm 3 builds only from repositories that it was told of
         environment = {**os.environ, "HELM_REPOSITORY_CONFIG": f"{home}/repositories.yaml",
                        "HELM_REPOSITORY_CACHE": f"{home}/cache"}  # fmt: skip
-        done = subprocess.run([helm, *arguments], env=environment, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run([helm, *arguments], env=environment, capture_output=True, text=True, check=False)
+        except OSError as error:
+            raise ChartError(f"{helm} cannot be run ({error.strerror}): install Helm 3.19 or newer") from error
         if done.returncode:
             raise ChartError(f"helm {' '.join(arguments)}: {done.stderr.strip()}")
 
