@@ -59,6 +59,16 @@ lock: ## Resolve the pins again (needs uv on PATH)
 clean: ## Remove environments, caches and build results
 	rm -rf .venv .venv-* .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
 
+## Charts
+
+.PHONY: test-charts charts-readme
+test-charts: test-environment ## Render, lint and validate every chart with Helm 3 and 4, and assert on what they make
+	@$(PYTHON) scripts/kubernetes_tools.py
+	.venv/bin/pytest tests/charts $(ARGS)
+
+charts-readme: test-environment ## Write the tables of values into the charts' READMEs
+	.venv/bin/python scripts/chart_readme.py charts/*/
+
 ## Testbed: a real Kubernetes on this machine (Linux, root)
 
 .PHONY: testbed-up testbed-down testbed-status test-testbed test-cluster

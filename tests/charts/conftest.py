@@ -14,10 +14,12 @@ from typing import Any
 
 import pytest
 
-from .helm import CHARTS, MINIO_CHART, STAND_INS, Helm, find_helm, with_dependencies
+from .helm import CHARTS, MINIO_CHART, STAND_INS, Helm, HelmError, find_helm, with_dependencies
 from .manifests import Manifests
 
 Render = Callable[..., Manifests]
+Refusal = Callable[[str, Mapping[str, Any]], str]
+Chart = Callable[[str], Path]
 DEPENDENCIES = {"floe-infrastructure": (STAND_INS / "postgresql", MINIO_CHART, STAND_INS / "jaeger")}
 
 
@@ -42,7 +44,7 @@ def every_helm(request: pytest.FixtureRequest) -> Helm:
 
 
 @pytest.fixture(scope="session")
-def chart(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Chart:
     """Folder of a chart by its name, ready to be rendered: dependencies are in place."""
     ready: dict[str, Path] = {}
 
@@ -57,7 +59,7 @@ def chart(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 @pytest.fixture(scope="session")
-def render(helm: Helm, chart: Callable[[str], Path]) -> Render:
+def render(helm: Helm, chart: Chart) -> Render:
     """Render a chart by name with values; the same rendering is made once."""
     made: dict[str, Manifests] = {}
 
@@ -68,3 +70,15 @@ def render(helm: Helm, chart: Callable[[str], Path]) -> Render:
         return made[key]
 
     return rendered
+
+
+@pytest.fixture(scope="session")
+def refusal(helm: Helm, chart: Chart) -> Refusal:
+    """What helm says against values that a chart must not accept."""
+
+    def refused(name: str, values: Mapping[str, Any]) -> str:
+        with pytest.raises(HelmError) as error:
+            helm.template(chart(name), values)
+        return str(error.value)
+
+    return refused

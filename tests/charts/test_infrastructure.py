@@ -1,0 +1,269 @@
+"""floe-infrastructure as it is rendered: what a user, a cluster's admission or an attacker would notice."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+
+from . import policies
+from .conftest import Refusal, Render
+from .helm import CHARTS
+from .manifests import Manifests
+
+NAME = "floe-infrastructure"
+CHART = CHARTS / NAME
+OWN = {"polaris", "marquez", "marquez-web", "floe-bootstrap"}
+# What scripts and people rely on: Service -> ports that must be there
+SERVICES = {
+    "postgresql": {5432},
+    "minio": {9000},
+    "minio-console": {9001},
+    "polaris": {8181},
+    "polaris-mgmt": {8182},
+    "jaeger": {16686, 4317, 4318},
+    "marquez": {5000},
+    "marquez-web": {3000},
+}
+IMAGES = {
+    ("bootstrap", "image"): "floe-bootstrap",
+    ("polaris", "image"): "polaris",
+    ("polaris", "adminTool", "image"): "polaris",
+    ("marquez", "image"): "marquez",
+    ("marquez", "web", "image"): "marquez-web",
+    ("postgresql", "image"): "postgresql",
+    ("minio", "image"): "minio",
+    ("jaeger", "jaeger", "image"): "jaeger",
+}
+
+
+def values_file(name: str) -> dict[str, object]:
+    return dict(yaml.safe_load((CHART / name).read_text()))
+
+
+@pytest.fixture
+def rendered(render: Render) -> Manifests:
+    return render(NAME)
+
+
+def test_services_have_the_names_and_ports_of_the_contract(rendered: Manifests) -> None:
+    services = rendered.kind("Service")
+    assert {
+        name: set(services[name].service_ports) >= ports for name, ports in SERVICES.items()
+    } == dict.fromkeys(SERVICES, True)
+
+
+def test_services_select_exactly_one_workload(rendered: Manifests) -> None:
+    for name, service in rendered.kind("Service").items():
+        chosen = {pod.name for pod in rendered.pods if service.spec["selector"].items() <= pod.labels.items()}
+        assert len(chosen) == 1, f"{name} selects {chosen}"
+
+
+def test_named_target_ports_exist(rendered: Manifests) -> None:
+    for name, service in rendered.kind("Service").items():
+        (pod,) = (p for p in rendered.pods if service.spec["selector"].items() <= p.labels.items())
+        ports = {p.name for c in pod.spec.containers for p in c.ports} | {
+            p.container_port for c in pod.spec.containers for p in c.ports
+        }
+        for target in service.service_ports.values():
+            assert target in ports, f"{name}: no container port {target}"
+
+
+def test_every_container_is_limited(rendered: Manifests) -> None:
+    assert [problem for pod in rendered.pods for problem in policies.without_limits(pod)] == []
+
+
+def test_the_stack_fits_into_a_small_machine(rendered: Manifests) -> None:
+    memory = policies.sums(rendered.pods)
+    assert memory["requests"] <= 1100, "Dagster and Cube ask for 1150 MiB more, and the machine has 4 GiB"
+    assert memory["limits"] <= 2700
+
+
+@pytest.mark.parametrize("values", ["values.yaml", "values-persistent.yaml"])
+def test_every_pod_passes_restricted(render: Render, values: str) -> None:
+    objects = render(NAME, values_file(values))
+    assert [problem for pod in objects.pods for problem in policies.not_restricted(pod)] == []
+
+
+def test_openshift_gives_the_user_ids(render: Render) -> None:
+    objects = render(NAME, values_file("values-openshift.yaml"))
+    problems = [problem for pod in objects.pods for problem in policies.not_restricted(pod, fixed_ids=False)]
+    assert problems == []
+    assert not re.search(r"(runAsUser|runAsGroup|fsGroup): \d", objects.text)
+
+
+def test_servers_are_watched(rendered: Manifests) -> None:
+    problems = [problem for pod in rendered.pods for problem in policies.without_good_probes(pod)]
+    # Jaeger's chart has its probes built in; the README tells the patch
+    assert problems == ["jaeger/jaeger: needs a startup, a readiness and a liveness probe"]
+
+
+def test_a_read_only_root_leaves_room_to_write(rendered: Manifests) -> None:
+    own = [pod for pod in rendered.pods if pod.name in OWN]
+    assert [p for pod in own for p in policies.without_room_to_write(pod, programs=["marquez-web"])] == []
+
+
+def test_no_secret_is_written_out(rendered: Manifests) -> None:
+    assert policies.secrets_written_out(rendered) == []
+
+
+def test_secrets_are_those_of_the_readme(rendered: Manifests) -> None:
+    described = set()
+    secret = ""
+    for line in (CHART / "README.md").read_text().split("## Secrets")[1].split("## ")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[1].startswith("`"):
+            secret = cells[0].strip("`") or secret
+            described |= {(secret, key) for key in re.findall(r"`([^`]+)`", cells[1])}
+    used = {key for pod in rendered.pods for c in pod.spec.all_containers for key in c.secret_keys.values()}
+    mounted = set(re.findall(r"secret(?:Name)?: \{?(?:name: )?(floe-[a-z-]+)", rendered.text))
+    assert used <= described, "a key is used that the README does not tell"
+    assert {name for name, _ in described} == {name for name, _ in used} | mounted
+
+
+def test_root_keys_are_held_by_the_bootstrap_alone(rendered: Manifests) -> None:
+    holders: dict[str, set[str]] = {}
+    for pod in rendered.pods:
+        for container in pod.spec.all_containers:
+            for name, _ in container.secret_keys.values():
+                holders.setdefault(name, set()).add(f"{pod.name}/{container.name}")
+    jobs = {"floe-bootstrap/bootstrap", "floe-bootstrap/storage-user"}
+    assert holders["floe-minio"] == {"minio/minio", *jobs}
+    assert holders["floe-polaris-root"] == {"polaris/bootstrap-realm", *jobs}
+    assert holders["floe-minio-polaris"] == {"polaris/polaris", *jobs}
+
+
+@pytest.mark.parametrize("path", IMAGES, ids=".".join)
+def test_every_image_can_be_replaced(render: Render, rendered: Manifests, path: tuple[str, ...]) -> None:
+    image: dict[str, object] = {"repository": "mirror/replaced", "tag": "9.9.9"}
+    if path[0] in {"postgresql", "jaeger"}:
+        image["registry"] = "registry.example"
+    values: dict[str, object] = image
+    for key in reversed(path):
+        values = {key: values}
+    changed = render(NAME, values).pod(IMAGES[path])
+    assert any(each.image.endswith("mirror/replaced:9.9.9") for each in changed.spec.all_containers)
+    assert len(IMAGES) == len({each.image for pod in rendered.pods for each in pod.spec.all_containers})
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"polariss": {}}, "polariss"),
+        ({"polaris": {"imag": {}}}, "imag"),
+        ({"polaris": {"image": {"tag": ""}}}, "/polaris/image/tag"),
+        ({"polaris": {"resources": {"limits": {"memory": "-5Mi"}}}}, "-5Mi"),
+        ({"marquez": {"logLevel": "LOUD"}}, "logLevel"),
+        ({"bootstrap": {"backoffLimit": -1}}, "backoffLimit"),
+        ({"bootstrap": {"image": {"tag": 1.7}}}, "/bootstrap/image/tag"),
+        ({"lake": {"warehouse": "s3://floe-warehouse"}}, "warehouse"),
+        ({"openshift": "yes"}, "openshift"),
+        ({"minio": {"persistance": {"enabled": True}}}, "persistance"),
+        ({"minio": {"persistence": {"enable": True}}}, "enable"),
+        ({"postgresql": {"primary": {"persistence": {"enabled": "yes"}}}}, "enabled"),
+        ({"postgresql": {"auth": {"pasword": "x"}}}, "pasword"),
+        ({"jaeger": {"jaeger": {"image": {"tga": "1"}}}}, "tga"),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
+)
+def test_wrong_values_are_refused_by_name(refusal: Refusal, values: dict[str, object], message: str) -> None:
+    assert message in refusal(NAME, values)
+
+
+def test_nothing_outlives_its_pod_by_default(rendered: Manifests) -> None:
+    assert not rendered.kind("PersistentVolumeClaim")
+    assert all("volumeClaimTemplates" not in each.spec for each in rendered)
+
+
+def test_volumes_by_one_file(render: Render) -> None:
+    objects = render(NAME, values_file("values-persistent.yaml"))
+    (claim,) = objects.get("StatefulSet", "postgresql").spec["volumeClaimTemplates"]
+    mounts = {
+        mount.name: mount.mount_path for mount in objects.pod("postgresql").spec.containers[0].volume_mounts
+    }
+    assert mounts[claim["metadata"]["name"]] == "/bitnami/postgresql"
+    assert set(objects.kind("PersistentVolumeClaim")) == {"minio"}
+
+
+def test_bootstrap_runs_after_install_and_upgrade(rendered: Manifests) -> None:
+    job = rendered.get("Job", "floe-bootstrap")
+    assert job.hooks == {"post-install", "post-upgrade"}
+    assert job.metadata.annotations["helm.sh/hook-delete-policy"] == "before-hook-creation"
+    assert job.spec["backoffLimit"] == 3
+    assert job.pod is not None
+    assert job.pod.spec.restart_policy == "Never"
+    assert job.pod.container("bootstrap").command == ["floe", "bootstrap"]
+
+
+def test_nothing_waits_for_the_hook(rendered: Manifests) -> None:
+    """With --wait Helm starts hooks only when all pods are ready, so none may need what a hook makes."""
+    assert {each.metadata.name for each in rendered if each.hooks} == {"floe-bootstrap"}
+
+
+def test_bootstrap_variables_are_settings_of_the_pipeline(rendered: Manifests) -> None:
+    from floe_pipeline.settings import Settings, variable  # noqa: PLC0415 - only this test needs the package
+
+    known = {variable(field) for field in Settings.model_fields} | {
+        "POLARIS_ACCESS_KEY",
+        "POLARIS_SECRET_KEY",
+    }
+    container = rendered.pod("floe-bootstrap").container("bootstrap")
+    assert {each.name for each in container.env} <= known
+
+
+def test_polaris_keeps_its_state_in_the_database_and_its_tokens_over_a_restart(rendered: Manifests) -> None:
+    polaris = rendered.pod("polaris")
+    server, realm = polaris.container("polaris"), polaris.container("bootstrap-realm")
+    for container in (server, realm):
+        assert container.values["POLARIS_PERSISTENCE_TYPE"] == "relational-jdbc"
+        assert container.values["QUARKUS_DATASOURCE_JDBC_URL"] == "jdbc:postgresql://postgresql:5432/polaris"
+        assert container.secret_keys["QUARKUS_DATASOURCE_PASSWORD"] == ("floe-postgresql", "polaris-password")
+    assert realm.args[0] == "bootstrap"
+    assert "$(ROOT_CLIENT_SECRET)" in realm.args[-1], (
+        "the secret is put in when it runs, not when it is rendered"
+    )
+    properties = rendered.get("ConfigMap", "polaris").data["application.properties"]
+    assert "rsa-key-pair.private-key-file=/deployments/config/private.pem" in properties
+    (mount,) = (mount for mount in server.volume_mounts if mount.mount_path == "/deployments/config")
+    (volume,) = (volume for volume in polaris.spec.volumes if volume.name == mount.name)
+    assert "floe-polaris-token-broker" in json.dumps(volume.model_dump())
+
+
+@pytest.mark.parametrize("name", ["polaris", "marquez"])
+def test_programs_that_end_without_a_database_wait_for_it(rendered: Manifests, name: str) -> None:
+    first = rendered.pod(name).spec.init_containers[0]
+    assert "pg_isready" in " ".join(first.command)
+    assert first.image == rendered.pod("postgresql").container("postgresql").image
+
+
+def test_own_pods_get_no_variables_of_services_and_no_api_token(rendered: Manifests) -> None:
+    for pod in rendered.pods:
+        if pod.name in OWN:
+            assert pod.spec.enable_service_links is False, "a Service marquez would set MARQUEZ_PORT=tcp://…"
+            assert pod.spec.automount_service_account_token is False
+
+
+def test_changed_configuration_restarts_its_pod(render: Render, rendered: Manifests) -> None:
+    for name in ("polaris", "marquez"):
+        changed = render(NAME, {name: {"logLevel": "DEBUG"}})
+        assert changed.pod(name).annotations != rendered.pod(name).annotations
+        others = [pod for pod in changed.pods if pod.name != name]
+        assert others == [pod for pod in rendered.pods if pod.name != name]
+
+
+def test_databases_and_roles_come_from_variables(rendered: Manifests) -> None:
+    (script,) = rendered.get("ConfigMap", "floe-postgresql-initdb").data.values()
+    container = rendered.pod("postgresql").container("postgresql")
+    for variable in re.findall(r"\\getenv \w+ (\w+)", script):
+        assert container.secret_keys[variable][0] == "floe-postgresql"
+    assert set(re.findall(r"CREATE DATABASE (\w+) OWNER (\w+)", script)) == {
+        (name, name) for name in ("dagster", "marquez", "polaris")
+    }
+
+
+def test_pull_secrets_reach_the_own_pods(render: Render) -> None:
+    objects = render(NAME, {"imagePullSecrets": ["mirror"]})
+    for name in OWN:
+        assert (objects.pod(name).spec.model_extra or {})["imagePullSecrets"] == [{"name": "mirror"}]
