@@ -3,12 +3,23 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any, Protocol
+
+from ansible.module_utils.secret_values import SpecificationError, draw, keys_of
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
+from kubernetes.client.exceptions import ApiException
+
 DOCUMENTATION = r"""
 module: random_secrets
 short_description: Make Secrets with random values, each once
 description:
   - Values are drawn here and sent to the API server; they are in no argument and in no result.
-  - What is there is never changed. A key that a Secret lacks is added. Two runs at once end with the same values.
+  - What is there is never changed. A key that a Secret lacks is added. Two runs at once end with the same
+    values.
 options:
   namespace: {description: Namespace; it must exist., type: str, required: true}
   secrets:
@@ -22,25 +33,28 @@ extends_documentation_fragment: [kubernetes.core.k8s_auth_options]
 """
 
 RETURN = r"""
-made: {description: Names of the Secrets that were made or got a key., type: list, elements: str, returned: always}
+made:
+  description: Names of the Secrets that were made or got a key.
+  type: list
+  elements: str
+  returned: always
 """
-
-import json
-
-from ansible.module_utils.secret_values import SpecificationError, draw, keys_of
-from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
-from kubernetes.client.exceptions import ApiException
 
 NOT_FOUND, CONFLICT = 404, 409
 TRIES = 5
 
 
-def ensure_secret(api, namespace, name, parts, labels, dry):
+class Api(Protocol):
+    """The API server; `kubernetes.dynamic.DynamicClient` is one."""
+
+    def request(self, method: str, path: str, **options: object) -> Any:  # noqa: ANN401 - urllib3's answer
+        """Sends a request and returns the answer."""
+
+
+def ensure_secret(
+    api: Api, path: str, name: str, parts: list[dict[str, str]], *, labels: dict[str, str], dry: bool
+) -> bool:
     """Makes a Secret or adds the keys that it lacks; returns whether something was to do."""
-    path = f"/api/v1/namespaces/{namespace}/secrets"
     wanted = keys_of(name, parts)
     for _ in range(TRIES):
         try:
@@ -58,7 +72,13 @@ def ensure_secret(api, namespace, name, parts, labels, dry):
         try:
             if found is None:
                 metadata = {"name": name, "labels": labels}
-                body = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "stringData": values}
+                body = {
+                    "apiVersion": "v1",
+                    "kind": "Secret",
+                    "metadata": metadata,
+                    "type": "Opaque",
+                    "stringData": values,
+                }
                 api.request("post", path, body=body)
             else:
                 # refused with 409 when somebody else has changed it since it was read
@@ -70,10 +90,13 @@ def ensure_secret(api, namespace, name, parts, labels, dry):
                 raise
         else:
             return True
-    raise CoreException(f"Secret {name} was changed by others {TRIES} times while keys were added; run it again")
+    raise CoreException(
+        f"Secret {name} was changed by others {TRIES} times while keys were added; run it again"
+    )
 
 
-def main():
+def main() -> None:
+    """Entry point."""
     module = AnsibleK8SModule(
         argument_spec={
             **AUTH_ARG_SPEC,
@@ -84,11 +107,11 @@ def main():
         supports_check_mode=True,
     )
     made = []
+    path, labels = f"/api/v1/namespaces/{module.params['namespace']}/secrets", module.params["labels"]
     try:
-        api = get_api_client(module).client
+        api: Api = get_api_client(module).client
         for name, parts in module.params["secrets"].items():
-            arguments = (module.params["namespace"], name, parts, module.params["labels"], module.check_mode)
-            if ensure_secret(api, *arguments):
+            if ensure_secret(api, path, name, parts, labels=labels, dry=module.check_mode):
                 made.append(name)
     except (CoreException, ApiException, SpecificationError) as error:
         module.fail_json(msg=f"Secrets in {module.params['namespace']}: {error}")

@@ -28,7 +28,9 @@ def keys_of(secret: str, parts: Iterable[Mapping[str, Any]]) -> set[str]:
     keys: list[str] = []
     for part in parts:
         kind = part.get("kind")
-        needed = {"password": ["key"], "text": ["key", "text"], "key_pair": ["key", "public_key"]}.get(str(kind))
+        needed = {"password": ["key"], "text": ["key", "text"], "key_pair": ["key", "public_key"]}.get(
+            str(kind)
+        )
         if needed is None:
             raise SpecificationError(f"{secret}: kind {kind!r} is none of {', '.join(KINDS)}")
         missing = [name for name in needed if not part.get(name)]

@@ -3,6 +3,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = r"""
 module: background_stop
 short_description: End an asynchronous task with the programs that it started
@@ -12,24 +19,20 @@ options:
   job: {description: Its C(ansible_job_id)., type: str, required: true}
 """
 
-import os
-import signal
-import subprocess
-import time
-
-from ansible.module_utils.basic import AnsibleModule
-
 SECONDS = 15
 
 
-def process_groups(job):
-    """Process groups of the async_wrapper processes of a job; their arguments hold its id without the process id."""
-    listing = subprocess.run(["ps", "-A", "-o", "pgid=,args="], capture_output=True, text=True, check=True).stdout
-    wrappers = [line for line in listing.splitlines() if "async_wrapper" in line and job.partition(".")[0] in line]
+def process_groups(job: str) -> set[int]:
+    """Process groups of a job's async_wrapper processes, which carry its id without the last number."""
+    command = ["ps", "-A", "-o", "pgid=,args="]
+    listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603
+    wrappers = [
+        line for line in listing.splitlines() if "async_wrapper" in line and job.partition(".")[0] in line
+    ]
     return {int(line.split(None, 1)[0]) for line in wrappers} - {os.getpgrp()}
 
 
-def is_alive(group):
+def is_alive(group: int) -> bool:
     """Whether a process group has a process."""
     try:
         os.killpg(group, 0)
@@ -38,7 +41,8 @@ def is_alive(group):
     return True
 
 
-def main():
+def main() -> None:
+    """Entry point."""
     module = AnsibleModule(argument_spec={"job": {"type": "str", "required": True}})
     groups = process_groups(module.params["job"])
     for group in filter(is_alive, groups):

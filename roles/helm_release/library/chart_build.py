@@ -1,21 +1,29 @@
 #!/usr/bin/python
-"""Puts a chart and its dependencies together in a folder of its own, so that the source tree stays as it is."""
+"""Puts a chart and its dependencies together in a folder of its own; the source tree stays as it is."""
 
 from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.chart_folder import ChartError, build_chart
 
 DOCUMENTATION = r"""
 module: chart_build
 short_description: Copy a chart and put its dependencies into the copy
 description:
-  - Dependencies come from their repositories as C(Chart.lock) says, or from folders. Nothing is done when the copy is
-    up to date. The copy's version ends with a digest of its content, so that an upgrade happens whenever a template
-    changed, and only then.
+  - Dependencies come from their repositories as C(Chart.lock) says, or from folders. Nothing is done when the
+    copy is up to date. The copy's version ends with a digest of its content, so that an upgrade happens
+    whenever a template changed, and only then.
   - What it writes is a result of a build, so it never reports a change, and works in check mode.
 options:
   source: {description: Folder of the chart., type: path, required: true}
   destination: {description: Folder of the copy., type: path, required: true}
   dependencies:
-    description: Name of each dependency -> folder of its chart. All of them, or none for C(helm dependency build).
+    description: >-
+      Name of each dependency -> folder of its chart. All of them, or none for C(helm dependency build).
     type: dict
     default: {}
   helm: {description: Helm 3 or 4., type: path, default: helm}
@@ -26,14 +34,9 @@ version: {description: Version of the copy., type: str, returned: always}
 built: {description: Whether the copy was made anew., type: bool, returned: always}
 """
 
-import os
-import subprocess
 
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.chart_folder import ChartError, build_chart
-
-
-def main():
+def main() -> None:
+    """Entry point."""
     module = AnsibleModule(
         argument_spec={
             "source": {"type": "path", "required": True},
@@ -45,14 +48,18 @@ def main():
     )
     helm = module.params["helm"]
 
-    def run_helm(*arguments, home):
+    def run_helm(*arguments: str, home: Path) -> None:
         # a repository file of our own: Helm 3 builds only from repositories that it was told of
         environment = {**os.environ, "HELM_REPOSITORY_CONFIG": f"{home}/repositories.yaml",
                        "HELM_REPOSITORY_CACHE": f"{home}/cache"}  # fmt: skip
         try:
-            done = subprocess.run([helm, *arguments], env=environment, capture_output=True, text=True, check=False)
+            done = subprocess.run(  # noqa: S603 - what a task says
+                [helm, *arguments], env=environment, capture_output=True, text=True, check=False
+            )
         except OSError as error:
-            raise ChartError(f"{helm} cannot be run ({error.strerror}): install Helm 3.19 or newer") from error
+            raise ChartError(
+                f"{helm} cannot be run ({error.strerror}): install Helm 3.19 or newer"
+            ) from error
         if done.returncode:
             raise ChartError(f"helm {' '.join(arguments)}: {done.stderr.strip()}")
 

@@ -3,24 +3,39 @@
 
 from __future__ import annotations
 
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.release_reader import Api, last_events, last_lines, read_release
+from ansible.module_utils.release_state import container_statuses, describe_pod, is_well, judge, utc_now
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
+from kubernetes.client.exceptions import ApiException
+
 DOCUMENTATION = r"""
 module: release_info
 short_description: Say whether what a Helm release made is ready, on its way, or will never be
 description:
-  - Meant for C(until), like M(kubernetes.core.k8s_info), where the answer is spread over Deployments, StatefulSets,
-    Jobs and pods. Changes nothing.
+  - Meant for C(until), like M(kubernetes.core.k8s_info), where the answer is spread over Deployments,
+    StatefulSets, Jobs and pods. Changes nothing.
 options:
   name: {description: Name of the release., type: str, required: true}
   namespace: {description: Its namespace., type: str, required: true}
   background:
-    description: Results file of an asynchronous task that runs Helm; nothing is settled before that has ended.
+    description: >-
+      Results file of an asynchronous task that runs Helm; nothing is settled before that has ended.
     type: path
   patience:
     description: Look again every second, for as many seconds, before answering that nothing is settled yet.
     type: int
     default: 0
   explain:
-    description: Return C(explanation) too, with the state, last events and last log lines of each pod that is not well.
+    description: >-
+      Return C(explanation) too, with the state, last events and last log lines of each pod that is not well.
     type: bool
     default: false
 extends_documentation_fragment: [kubernetes.core.k8s_auth_options]
@@ -30,28 +45,17 @@ RETURN = r"""
 settled: {description: Whether waiting makes no difference any more., type: bool, returned: always}
 ready: {description: Whether all of it works., type: bool, returned: always}
 waiting: {description: What is waited for, a line each., type: list, elements: str, returned: always}
-hopeless: {description: What will not heal by itself, a line each., type: list, elements: str, returned: always}
+hopeless: {description: What will not heal, a line each., type: list, elements: str, returned: always}
 explanation: {description: For a person to read., type: list, elements: str, returned: when asked for}
 """
-
-import json
-import time
-from pathlib import Path
-
-from ansible.module_utils.release_reader import last_events, last_lines, read_release
-from ansible.module_utils.release_state import container_statuses, describe_pod, is_well, judge, utc_now
-from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
-from kubernetes.client.exceptions import ApiException
 
 HELP = "docs/troubleshooting.md"
 # A state counts as hopeless when it lasts: Helm may be about to replace the very pod that is in it.
 LASTING_SECONDS = 6
 
 
-def main():
+def main() -> None:
+    """Entry point."""
     module = AnsibleK8SModule(
         argument_spec={
             **AUTH_ARG_SPEC,
@@ -73,7 +77,7 @@ def main():
     module.exit_json(changed=False, **result)
 
 
-def look(api, params):
+def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
     """Looks until something is settled or patience is at its end."""
     first_seen = {}
     deadline = time.monotonic() + params["patience"]
@@ -83,7 +87,9 @@ def look(api, params):
         state = judge(release.workloads, release.jobs, release.pods, utc_now(), helm_runs=helm == "running")
         now = time.monotonic()
         first_seen = {trouble: first_seen.get(trouble, now) for trouble in state.hopeless}
-        lasting = [t for t, since in first_seen.items() if helm != "running" or now - since >= LASTING_SECONDS]
+        lasting = [
+            t for t, since in first_seen.items() if helm != "running" or now - since >= LASTING_SECONDS
+        ]
         settled = bool(lasting) or helm == "failed" or (state.is_ready and helm != "running")
         if settled or now >= deadline:
             waiting = [f"{name} waits for {what}" for name, what in state.waiting.items()]
@@ -98,7 +104,7 @@ def look(api, params):
         time.sleep(1)  # between two looks at the API server
 
 
-def helm_state(results_file):
+def helm_state(results_file: str | None) -> str:
     """Returns running, failed or ended; what an asynchronous task wrote first says `started`."""
     if not results_file:
         return "ended"
@@ -108,7 +114,7 @@ def helm_state(results_file):
     return "failed" if result.get("failed") else "ended"
 
 
-def explain(api, params):
+def explain(api: Api, params: dict[str, Any]) -> list[str]:
     """Tells of each pod that is not well, and of what cannot get pods at all, what there is to know."""
     namespace = params["namespace"]
     release = read_release(api, namespace, params["name"])
@@ -126,12 +132,16 @@ def explain(api, params):
             previous = "waiting" in container.get("state", {}) and container.get("restartCount", 0) > 0
             said = last_lines(api, namespace, name, container["name"], previous=previous)
             lines += [f"  log of {container['name']}  {line}" for line in said]
-    with_pods = {owner["name"] for pod in release.pods for owner in pod["metadata"].get("ownerReferences", [])}
+    with_pods = {
+        owner["name"] for pod in release.pods for owner in pod["metadata"].get("ownerReferences", [])
+    }
     for item in release.workloads:
         name = item["metadata"]["name"]
         if not any(owner == name or owner.startswith(f"{name}-") for owner in with_pods):
             lines.append(f"{item['kind']} {name} has no pods -> {HELP}#pods-are-refused-by-the-namespace")
-            lines += [f"  {c['type']}: {c.get('message', '')}" for c in item.get("status", {}).get("conditions", [])]
+            lines += [
+                f"  {c['type']}: {c.get('message', '')}" for c in item.get("status", {}).get("conditions", [])
+            ]
             lines += [f"  event  {event}" for event in last_events(api, namespace, name)]
     return lines
 

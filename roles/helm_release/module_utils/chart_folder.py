@@ -1,4 +1,4 @@
-"""Copies a chart, puts its dependencies into the copy, and gives it a version that changes with its content."""
+"""Copies a chart with its dependencies, and gives the copy a version that changes with its content."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ class ChartError(Exception):
 
 
 def build_chart(
-    source: str | Path, destination: str | Path, dependencies: Mapping[str, str], run_helm: Callable[..., None]
+    source: str | Path,
+    destination: str | Path,
+    dependencies: Mapping[str, str],
+    run_helm: Callable[..., None],
 ) -> tuple[bool, str]:
     """Makes the copy, or finds that it is up to date.
 
@@ -78,7 +81,9 @@ def _read_chart(folder: Path) -> dict[str, Any]:
 def _check(source: Path, wanted: Mapping[str, Any], folders: Mapping[str, Path]) -> None:
     if not folders:
         return
-    problems = [f"dependency {name} of {source.name} has no folder" for name in wanted.keys() - folders.keys()]
+    problems = [
+        f"dependency {name} of {source.name} has no folder" for name in wanted.keys() - folders.keys()
+    ]
     problems += [f"{source.name} has no dependency {name}; it has {', '.join(wanted) or 'none'}"
                  for name in folders.keys() - wanted.keys()]  # fmt: skip
     for name in folders.keys() & wanted.keys():

@@ -15,7 +15,7 @@ LAST_EVENTS, LAST_LINES = 5, 12
 class Api(Protocol):
     """The API server; `kubernetes.dynamic.DynamicClient` is one."""
 
-    def request(self, method: str, path: str, **options: Any) -> Any:
+    def request(self, method: str, path: str, **options: object) -> Any:  # noqa: ANN401 - urllib3's answer
         """Sends a request and returns the answer, whose `data` are bytes."""
 
 

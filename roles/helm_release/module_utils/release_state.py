@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 Object = dict[str, Any]
@@ -139,23 +139,30 @@ def pod_troubles(pod: Object, now: datetime) -> list[Trouble]:
         waiting = container.get("state", {}).get("waiting") or {}
         remedy = HOPELESS_WAITING.get(waiting.get("reason", ""))
         if remedy:
-            what = f"container {container['name']}: {waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
+            what = f"container {container['name']}: {waiting['reason']}: {waiting.get('message', '')}".rstrip(
+                ": "
+            )
             found.append(Trouble(_name(pod), what, remedy))
     scheduled = _conditions(pod, status="False").get("PodScheduled")
     if scheduled and _age(scheduled.get("lastTransitionTime"), now) >= GRACE_SECONDS:
-        found.append(Trouble(_name(pod), f"no node has room: {scheduled.get('message', '')}", REMEDY_UNSCHEDULABLE))
+        found.append(
+            Trouble(_name(pod), f"no node has room: {scheduled.get('message', '')}", REMEDY_UNSCHEDULABLE)
+        )
     return found
 
 
 def container_statuses(pod: Object) -> list[Object]:
     """Statuses of a pod's containers, in the order in which they start."""
     status = pod.get("status", {})
-    found: list[Object] = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    found: list[Object] = [
+        *(status.get("initContainerStatuses") or []),
+        *(status.get("containerStatuses") or []),
+    ]
     return found
 
 
 def describe_pod(pod: Object) -> tuple[str, str]:
-    """Returns a pod's state in a line, and the heading in docs/troubleshooting.md that fits it ('' when it is well)."""
+    """Returns a pod's state in a line, and what to read in docs/troubleshooting.md ('' when it is well)."""
     phase = pod.get("status", {}).get("phase", "Unknown")
     parts, remedy = [], ""
     for container in container_statuses(pod):
@@ -201,4 +208,4 @@ def _age(moment: str | None, now: datetime) -> float:
 
 def utc_now() -> datetime:
     """The present, as the API server writes it."""
-    return datetime.now(timezone.utc)
+    return datetime.now(UTC)

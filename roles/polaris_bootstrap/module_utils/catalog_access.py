@@ -11,12 +11,15 @@ NAMESPACES = ("bronze", "gold")
 OK, FORBIDDEN = 200, 403
 
 
-class Refusal(Exception):
+class AccessError(Exception):
     """A principal cannot do what it should, or can do what it should not."""
 
 
 def try_principals(
-    send: Send, catalog: str, credentials: Mapping[str, tuple[str, str]], readable: Mapping[str, Iterable[str]]
+    send: Send,
+    catalog: str,
+    credentials: Mapping[str, tuple[str, str]],
+    readable: Mapping[str, Iterable[str]],
 ) -> list[str]:
     """Gets a token for each principal and lists tables with it.
 
@@ -30,7 +33,7 @@ def try_principals(
         list[str]: what was tried and answered, a line each.
 
     Raises:
-        Refusal: naming what was not as it should be, all of it.
+        AccessError: naming what was not as it should be, all of it.
     """
     seen, wrong = [], []
     for secret, (client_id, client_secret) in credentials.items():
@@ -44,9 +47,11 @@ def try_principals(
             status, _ = send("GET", path, None, headers)
             wanted = OK if namespace in readable[secret] else FORBIDDEN
             line = f"{client_id} lists tables of {namespace}: {status}"
-            (seen if status == wanted else wrong).append(line if status == wanted else f"{line} instead of {wanted}")
+            (seen if status == wanted else wrong).append(
+                line if status == wanted else f"{line} instead of {wanted}"
+            )
     if wrong:
-        raise Refusal("; ".join(wrong))
+        raise AccessError("; ".join(wrong))
     return seen
 
 

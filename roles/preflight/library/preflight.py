@@ -3,6 +3,27 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
+import re
+import shutil
+import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import yaml
+from ansible.module_utils import preflight_rules as rules
+from ansible.module_utils import registry
+from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
+from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
+from kubernetes import config
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
 DOCUMENTATION = r"""
 module: preflight
 short_description: List everything that would make a deploy fail, at once
@@ -20,42 +41,33 @@ extends_documentation_fragment: [kubernetes.core.k8s_auth_options]
 """
 
 RETURN = r"""
-problems: {description: What is wrong and what to do, a line each., type: list, elements: str, returned: always}
+problems:
+  description: What is wrong and what to do, a line each.
+  type: list
+  elements: str
+  returned: always
 context: {description: Name of the context that was looked at., type: str, returned: always}
 """
 
-import base64
-import gzip
-import json
-import re
-import shutil
-import socket
-import subprocess
-from concurrent.futures import ThreadPoolExecutor
-
-import yaml
-from ansible.module_utils import preflight_rules as rules
-from ansible.module_utils import registry
-from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
-from kubernetes import config
-from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
-
+Object = dict[str, Any]
 NOT_FOUND = 404
 MOST_IMAGES = 50  # a kubelet lists no more unless it is told to
-KINDS = ("api/v1:Service", "api/v1:ConfigMap", "apis/apps/v1:Deployment", "apis/apps/v1:StatefulSet", "apis/batch/v1:Job")
+KINDS = (
+    "api/v1:Service",
+    "api/v1:ConfigMap",
+    "apis/apps/v1:Deployment",
+    "apis/apps/v1:StatefulSet",
+    "apis/batch/v1:Job",
+)
 
 
 class Cluster:
     """What the API server says, as plain objects."""
 
-    def __init__(self, module):
+    def __init__(self, module: AnsibleK8SModule) -> None:
         self.api = get_api_client(module).client
 
-    def get(self, path):
+    def get(self, path: str) -> Object | None:
         """Returns an object, None when it is not there."""
         try:
             return json.loads(self.api.request("get", path, serialize=False, _request_timeout=10).data)
@@ -64,18 +76,38 @@ class Cluster:
                 return None
             raise
 
-    def items(self, path):
+    def items(self, path: str) -> list[Object]:
+        """Returns what a list holds."""
         return (self.get(path) or {"items": []})["items"]
 
-    def may(self, verb, group, resource, namespace):
+    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
+        """Returns whether this user may do something."""
         resource, _, subresource = resource.partition("/")
-        asked = {"verb": verb, "group": group, "resource": resource, "subresource": subresource, "namespace": namespace}
-        body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": asked}}
-        answer = self.api.request("post", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body, serialize=False)
+        asked = {
+            "verb": verb,
+            "group": group,
+            "resource": resource,
+            "subresource": subresource,
+            "namespace": namespace,
+        }
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked},
+        }
+        answer = self.api.request(
+            "post", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body, serialize=False
+        )
         return json.loads(answer.data)["status"]["allowed"]
 
 
-def check_tools(params):
+def said_by(command: list[str]) -> str:
+    """Returns what a program prints."""
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own
+
+
+def check_tools(params: Object) -> list[str]:
+    """Problems of helm and kubectl."""
     problems = []
     for name, arguments, oldest in (
         ("helm", ["version", "--template", "{{.Version}}"], rules.OLDEST_HELM),
@@ -83,18 +115,21 @@ def check_tools(params):
     ):
         path, text = shutil.which(params[name]), None
         if path:
-            said = subprocess.run([path, *arguments], capture_output=True, text=True, check=False).stdout
+            said = said_by([path, *arguments])
             text = re.search(r"v\d+\.\d+\S*?(?=[\"\s]|$)", said)[0] if re.search(r"v\d+\.\d+", said) else said
         problems += rules.tool_version(name, text, oldest)
     return problems
 
 
-def find_context(params):
+def find_context(params: Object) -> tuple[str, list[str]]:
     """Returns the context's name and what is wrong with it."""
     try:
         contexts, current = config.list_kube_config_contexts(params.get("kubeconfig") or None)
     except (config.ConfigException, OSError, yaml.YAMLError) as error:
-        return "", [f"no kubeconfig can be read ({error}): start your local Kubernetes, or name the file with floe_kubeconfig"]
+        return "", [
+            f"no kubeconfig can be read ({error}): start your local Kubernetes, or name the file"
+            " with floe_kubeconfig"
+        ]
     names = [c["name"] for c in contexts]
     name = params.get("context") or current["name"]
     if name not in names:
@@ -102,53 +137,82 @@ def find_context(params):
     return name, rules.context(name, params["settings"]["floe_allow_context"])
 
 
-def check_rights(cluster, namespace):
+def check_rights(cluster: Cluster, namespace: str) -> list[str]:
+    """Problems of what this user may do."""
     if cluster.may("*", "*", "*", namespace) and cluster.may("*", "*", "*", ""):
         return []
-    refused = [f"{verb} {kind}" for verb, group, kind in rules.RIGHTS
-               if not cluster.may(verb, group, kind, "" if kind in ("namespaces", "nodes") else namespace)]  # fmt: skip
-    return [f"this user may not {', '.join(refused)}: use a context of a cluster administrator"] if refused else []
+    refused = []
+    for verb, group, kind in rules.RIGHTS:
+        if not cluster.may(verb, group, kind, "" if kind in ("namespaces", "nodes") else namespace):
+            refused.append(f"{verb} {kind}")
+    return (
+        [f"this user may not {', '.join(refused)}: use a context of a cluster administrator"]
+        if refused
+        else []
+    )
 
 
-def check_names(cluster, namespace, manifests):
+def check_names(cluster: Cluster, namespace: str, manifests: dict[str, list[Object]]) -> list[str]:
+    """Problems with what is there already."""
     found = cluster.get(f"/api/v1/namespaces/{namespace}")
     existing = []
     if found:
         for kind in KINDS:
             path, _, name = kind.partition(":")
-            existing += [{**i, "kind": name} for i in cluster.items(f"/{path}/namespaces/{namespace}/{name.lower()}s")]
-    existing = [e for e in existing if e["metadata"]["name"] != "kube-root-ca.crt" and e["metadata"]["name"] != "openshift-service-ca.crt"]
+            existing += [
+                {**i, "kind": name} for i in cluster.items(f"/{path}/namespaces/{namespace}/{name.lower()}s")
+            ]
+    existing = [
+        e
+        for e in existing
+        if e["metadata"]["name"] != "kube-root-ca.crt" and e["metadata"]["name"] != "openshift-service-ca.crt"
+    ]
     problems = rules.names(found, existing, manifests)
     for release in manifests if found else ():
         problems += rules.chart_clash(namespace, release, chart_of(cluster, namespace, release))
     return problems
 
 
-def chart_of(cluster, namespace, release):
-    """Returns the name of a release's chart, None when there is no such release; Helm keeps it in a Secret."""
-    records = cluster.items(f"/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm%2Cname%3D{release}")
+def chart_of(cluster: Cluster, namespace: str, release: str) -> str | None:
+    """Returns the name of a release's chart as Helm keeps it in a Secret; None when there is no release."""
+    records = cluster.items(
+        f"/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm%2Cname%3D{release}"
+    )
     if not records:
         return None
     record = gzip.decompress(base64.b64decode(base64.b64decode(records[-1]["data"]["release"])))
     return json.loads(record)["chart"]["metadata"]["name"]
 
 
-def check_images(cluster, wanted):
+def check_images(cluster: Cluster, wanted: set[str]) -> list[str]:
+    """Problems of images that are not on a node."""
     nodes = cluster.items("/api/v1/nodes")
-    there = {name for node in nodes for image in node["status"].get("images", []) for name in image.get("names") or []}
+    there = {
+        name
+        for node in nodes
+        for image in node["status"].get("images", [])
+        for name in image.get("names") or []
+    }
     complete = all(len(node["status"].get("images", [])) != MOST_IMAGES for node in nodes)
     absent = sorted(image for image in map(rules.full_name, wanted) if image not in there)
     local = [image for image in absent if image.startswith("localhost/")]
-    problems = [f"image {image} is on no node, and no registry has it: it has to be built first" for image in local if complete]
+    problems = [
+        f"image {image} is on no node, and no registry has it: it has to be built first"
+        for image in local
+        if complete
+    ]
     remote = [image for image in absent if image not in local]
     with ThreadPoolExecutor(8) as pool:
-        for image, why in zip(remote, pool.map(registry.missing, remote)):
+        for image, why in zip(remote, pool.map(registry.missing, remote), strict=True):
             if why:
-                problems.append(f"image {image} is on no node, and {why}: docs/troubleshooting.md#an-image-cannot-be-pulled")
+                problems.append(
+                    f"image {image} is on no node, and {why}:"
+                    " docs/troubleshooting.md#an-image-cannot-be-pulled"
+                )
     return problems
 
 
-def port_owners(wanted):
+def port_owners(wanted: Object) -> dict[int, str]:
     """Returns port -> who listens there, for ports on 127.0.0.1 that cannot be had."""
     owners = {}
     for port in {int(p) for p in wanted.values() if str(p).isdigit() and 0 < int(p) < 65536}:
@@ -162,20 +226,21 @@ def port_owners(wanted):
     return owners
 
 
-def owner_of(port):
+def owner_of(port: int) -> str:
     """Returns the program on a port, as far as this user may know it."""
     for command, pattern in (
         (["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"], r"p(?P<pid>\d+)\nc(?P<name>.+)"),
         (["ss", "-Hltnp", f"sport = :{port}"], r'\(\("(?P<name>[^"]+)",pid=(?P<pid>\d+)'),
     ):
         if shutil.which(command[0]):
-            found = re.search(pattern, subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+            found = re.search(pattern, said_by(command))
             if found:
                 return f"{found['name']} (process {found['pid']})"
     return "another program"
 
 
-def main():
+def main() -> None:
+    """Entry point."""
     module = AnsibleK8SModule(
         argument_spec={
             **AUTH_ARG_SPEC,
@@ -206,10 +271,12 @@ def main():
     module.exit_json(changed=False, problems=problems, context=context)
 
 
-def look_at_cluster(module, checks):
+def look_at_cluster(module: AnsibleK8SModule, checks: list[str]) -> list[str]:
     """Problems of the cluster itself; only asked when its context is one that may be talked to."""
     params, namespace = module.params, str(module.params["settings"]["floe_namespace"])
-    manifests = {name: [d for d in yaml.safe_load_all(r["manifest"]) if d] for name, r in params["rendered"].items()}
+    manifests = {
+        name: [d for d in yaml.safe_load_all(r["manifest"]) if d] for name, r in params["rendered"].items()
+    }
     objects = [item for items in manifests.values() for item in items]
     try:
         cluster = Cluster(module)
@@ -226,7 +293,10 @@ def look_at_cluster(module, checks):
     except (CoreException, HTTPError, OSError) as error:
         return [f"the API server does not answer: is your local Kubernetes running? ({error})"]
     except ApiException as error:
-        return [f"the API server refuses ({error.status} {error.reason}): are the credentials in the kubeconfig still good?"]
+        return [
+            f"the API server refuses ({error.status} {error.reason}): are the credentials in"
+            " the kubeconfig still good?"
+        ]
     return problems
 
 

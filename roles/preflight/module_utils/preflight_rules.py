@@ -1,4 +1,4 @@
-"""Rules that a deploy has to satisfy, as functions from what was seen to a list of problems, each with its remedy."""
+"""Rules that a deploy has to satisfy: functions from what was seen to problems, each with its remedy."""
 
 from __future__ import annotations
 
@@ -19,16 +19,28 @@ PORT_NAMES = ("dagster", "cube_api", "cube_sql", "jaeger", "marquez", "minio")
 IMAGE_NAMES = (
     "pipeline", "polaris", "polaris_admin_tool", "marquez", "marquez_web", "postgresql", "minio", "jaeger",
 )  # fmt: skip
+RELEASE = "meta.helm.sh/release-name"
 OURS = ("app.kubernetes.io/part-of", "floe-demo")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*[a-z0-9]:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_UNITS = {
+    "": 1,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+}
+_CHANGES = ("create", "patch", "delete")
 # What a deploy does, as (verb, API group, resource); namespaces and nodes are not in a namespace.
 RIGHTS = (
     ("create", "", "namespaces"), ("list", "", "nodes"), ("list", "", "pods"), ("get", "", "pods/log"),
     ("create", "", "pods/portforward"), ("list", "", "events"),
-    *((verb, "", kind) for kind in ("secrets", "configmaps", "services") for verb in ("create", "patch", "delete")),
-    *((verb, "apps", kind) for kind in ("deployments", "statefulsets") for verb in ("create", "patch", "delete")),
+    *((verb, "", kind) for kind in ("secrets", "configmaps", "services") for verb in _CHANGES),
+    *((verb, "apps", kind) for kind in ("deployments", "statefulsets") for verb in _CHANGES),
     ("create", "batch", "jobs"), ("delete", "batch", "jobs"),
 )  # fmt: skip
 
@@ -39,11 +51,13 @@ def settings(values: Mapping[str, Any]) -> list[str]:
     namespace = values["floe_namespace"]
     if not isinstance(namespace, str) or not _LABEL.fullmatch(namespace):
         problems.append(
-            f"floe_namespace={namespace!r}: a namespace has 1 to 63 small letters, digits and -, and begins and ends"
-            " with a letter or digit"
+            f"floe_namespace={namespace!r}: a namespace has 1 to 63 small letters, digits and -, and begins"
+            " and ends with a letter or digit"
         )
     elif namespace in PROTECTED_NAMESPACES:
-        problems.append(f"floe_namespace={namespace!r} belongs to Kubernetes itself: choose another, such as floe")
+        problems.append(
+            f"floe_namespace={namespace!r} belongs to Kubernetes itself: choose another, such as floe"
+        )
     problems += _ports(values["floe_ports"]) + _images(values["floe_images"])
     for name in ("floe_persistent", "floe_openshift"):
         if not isinstance(values[name], bool):
@@ -51,7 +65,9 @@ def settings(values: Mapping[str, Any]) -> list[str]:
                             f"-e '{{\"{name}\": true}}')")  # fmt: skip
     seconds = values["floe_deploy_seconds"]
     if not _is_whole(seconds) or not 30 <= int(seconds) <= 3600:
-        problems.append(f"floe_deploy_seconds={seconds!r}: a whole number of seconds from 30 to 3600 is wanted")
+        problems.append(
+            f"floe_deploy_seconds={seconds!r}: a whole number of seconds from 30 to 3600 is wanted"
+        )
     for name in ("floe_infrastructure_values", "floe_infrastructure_dependencies"):
         if not isinstance(values[name], dict):
             problems.append(f"{name}={values[name]!r}: a mapping is wanted, such as {{}}")
@@ -61,12 +77,14 @@ def settings(values: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _ports(ports: Any) -> list[str]:
+def _ports(ports: object) -> list[str]:
     if not isinstance(ports, dict):
         return [f"floe_ports={ports!r}: a mapping is wanted, such as {{dagster: 3100}}"]
-    problems = [f"floe_ports.{name} is none of {', '.join(PORT_NAMES)}" for name in ports if name not in PORT_NAMES]
+    problems = [
+        f"floe_ports.{name} is none of {', '.join(PORT_NAMES)}" for name in ports if name not in PORT_NAMES
+    ]
     for name, port in ports.items():
-        if not _is_whole(port) or not 1024 <= int(port) <= 65535:
+        if name in PORT_NAMES and not (_is_whole(port) and 1024 <= int(port) <= 65535):
             problems.append(f"floe_ports.{name}={port!r}: a whole number from 1024 to 65535 is wanted")
     return problems
 
@@ -77,19 +95,31 @@ def same_ports(ports: Mapping[str, Any]) -> list[str]:
     for port in sorted({str(p) for p in ports.values()}):
         names = [name for name, other in ports.items() if str(other) == port]
         if len(names) > 1:
-            problems.append(f"floe_ports: {' and '.join(names)} are both {port}: give one of them another port")
+            problems.append(
+                f"floe_ports: {' and '.join(names)} are both {port}: give one of them another port"
+            )
     return problems
 
 
-def _images(images: Any) -> list[str]:
+def _images(images: object) -> list[str]:
     if not isinstance(images, dict):
         return [f"floe_images={images!r}: a mapping is wanted, such as {{minio: mirror.local/minio:1}}"]
-    problems = [f"floe_images.{name} is none of {', '.join(IMAGE_NAMES)}" for name in images if name not in IMAGE_NAMES]
+    problems = [
+        f"floe_images.{name} is none of {', '.join(IMAGE_NAMES)}"
+        for name in images
+        if name not in IMAGE_NAMES
+    ]
     for name, image in images.items():
+        if name not in IMAGE_NAMES:
+            continue
         if not isinstance(image, str) or not _IMAGE.fullmatch(image):
-            problems.append(f"floe_images.{name}={image!r}: registry/repository:tag is wanted, with a tag and no digest")
+            problems.append(
+                f"floe_images.{name}={image!r}: registry/repository:tag is wanted, with a tag and no digest"
+            )
         elif image.endswith(":latest"):
-            problems.append(f"floe_images.{name}={image!r}: what `latest` is changes by itself; name a version")
+            problems.append(
+                f"floe_images.{name}={image!r}: what `latest` is changes by itself; name a version"
+            )
     return problems
 
 
@@ -98,8 +128,8 @@ def context(name: str, allowed: str) -> list[str]:
     if name == allowed or any(fnmatch.fnmatch(name, pattern) for pattern in LOCAL_CONTEXTS):
         return []
     return [
-        f"context {name!r} does not look like a cluster on this machine ({', '.join(LOCAL_CONTEXTS)}): switch with"
-        f" `kubectl config use-context`, or say that it is meant with -e floe_allow_context={name}"
+        f"context {name!r} does not look like a cluster on this machine ({', '.join(LOCAL_CONTEXTS)}):"
+        f" switch with `kubectl config use-context`, or say that it is meant with -e floe_allow_context={name}"
     ]
 
 
@@ -128,7 +158,11 @@ def version_of(text: str) -> tuple[int, int]:
 
 
 def capacity(
-    nodes: Iterable[Object], pods: Iterable[Object], manifests: Iterable[Object], namespace: str, minimum_mib: int
+    nodes: Iterable[Object],
+    pods: Iterable[Object],
+    manifests: Iterable[Object],
+    namespace: str,
+    minimum_mib: int,
 ) -> list[str]:
     """Whether the nodes have room for the pods of the manifests, beside what others already request."""
     nodes, manifests = list(nodes), list(manifests)
@@ -139,8 +173,8 @@ def capacity(
     memory = sum(quantity(n["status"]["capacity"]["memory"]) for n in ready) / 2**20
     if memory < minimum_mib:
         problems.append(
-            f"the cluster has {memory:.0f} MiB of memory, the stack needs 4 GB ({minimum_mib} MiB): raise it in the"
-            " settings of your local cluster (docs/troubleshooting.md#not-enough-memory-or-cpu)"
+            f"the cluster has {memory:.0f} MiB of memory, the stack needs 4 GB ({minimum_mib} MiB): raise it"
+            " in the settings of your local cluster (docs/troubleshooting.md#not-enough-memory-or-cpu)"
         )
     ours = {item["metadata"]["name"] for item in manifests}
     names = {n["metadata"]["name"] for n in ready}
@@ -157,14 +191,16 @@ def capacity(
         needed = sum(_requests_of(item, resource) for item in manifests) / divisor
         if needed > there - taken:
             problems.append(
-                f"{resource}: {needed:.0f} {unit} are requested, {max(there - taken, 0):.0f} are left ({there:.0f} minus"
-                f" {taken:.0f} that other pods request): stop others or give the cluster more"
+                f"{resource}: {needed:.0f} {unit} are requested, {max(there - taken, 0):.0f} are left"
+                f" ({there:.0f} minus {taken:.0f} that other pods request): stop others or give the cluster more"
                 " (docs/troubleshooting.md#not-enough-memory-or-cpu)"
             )
     return problems
 
 
-def names(namespace: Object | None, existing: Iterable[Object], manifests: Mapping[str, Iterable[Object]]) -> list[str]:
+def names(
+    namespace: Object | None, existing: Iterable[Object], manifests: Mapping[str, Iterable[Object]]
+) -> list[str]:
     """Whether namespace or objects of the same names belong to somebody else.
 
     Args:
@@ -176,16 +212,21 @@ def names(namespace: Object | None, existing: Iterable[Object], manifests: Mappi
         return []
     name = namespace["metadata"]["name"]
     if namespace.get("status", {}).get("phase") == "Terminating":
-        return [f"namespace {name} is being deleted: wait until it is gone (docs/troubleshooting.md#a-namespace-stays)"]
+        return [
+            f"namespace {name} is being deleted: wait until it is gone"
+            " (docs/troubleshooting.md#a-namespace-stays)"
+        ]
     existing = list(existing)
     if (namespace["metadata"].get("labels") or {}).get(OURS[0]) != OURS[1] and existing:
         found = ", ".join(sorted(f"{e['kind']} {e['metadata']['name']}" for e in existing)[:3])
         return [
-            f"namespace {name} is not ours and not empty ({found} ...): choose another with -e floe_namespace=...,"
-            f" or say that it may be used: kubectl label namespace {name} {OURS[0]}={OURS[1]}"
+            f"namespace {name} is not ours and not empty ({found} ...): choose another with"
+            f" -e floe_namespace=..., or say that it may be used: kubectl label namespace {name} {OURS[0]}={OURS[1]}"
         ]
-    owners = {(e["kind"], e["metadata"]["name"]): (e["metadata"].get("annotations") or {}).get("meta.helm.sh/release-name")
-              for e in existing}  # fmt: skip
+    owners = {
+        (e["kind"], e["metadata"]["name"]): (e["metadata"].get("annotations") or {}).get(RELEASE)
+        for e in existing
+    }
     return [
         f"{item['kind']} {item['metadata']['name']} in namespace {name} is not of release {release} but"
         f" {'of release ' + owner if owner else 'of no release'}: remove it, or choose another namespace"
@@ -200,14 +241,17 @@ def chart_clash(namespace: str, release: str, chart: str | None) -> list[str]:
     """Whether the name of a release is used for another chart already (None: not used)."""
     if chart in (None, release):
         return []
-    return [f"release {release} in namespace {namespace} is of chart {chart}: uninstall it or choose another namespace"]
+    return [
+        f"release {release} in namespace {namespace} is of chart {chart}: uninstall it or choose another"
+        " namespace"
+    ]
 
 
 def ports(wanted: Mapping[str, Any], owner: Mapping[int, str]) -> list[str]:
     """Local ports that are taken (port -> by whom), unless by our own port-forward."""
     return [
         f"port {port} ({name}) on 127.0.0.1 is taken by {owner[int(port)]}: end that, or move ours with"
-        f" -e '{{\"floe_ports\": {{\"{name}\": {_free_for(int(port), owner)}}}}}'"
+        f' -e \'{{"floe_ports": {{"{name}": {_free_for(int(port), owner)}}}}}\''
         for name, port in wanted.items()
         if _is_whole(port) and int(port) in owner and "kubectl" not in owner[int(port)]
     ]
@@ -220,15 +264,15 @@ def images_of(manifests: Iterable[Object]) -> set[str]:
 
 def full_name(image: str) -> str:
     """Returns an image's name with its registry, as a node lists it."""
-    first = image.split("/")[0]
+    first = image.split("/", maxsplit=1)[0]
     if "/" in image and ("." in first or ":" in first or first == "localhost"):
         return image
     return f"docker.io/{image}" if "/" in image else f"docker.io/library/{image}"
 
 
-def quantity(text: Any) -> float:
+def quantity(amount: object) -> float:
     """Reads a Kubernetes quantity: 128Mi, 0.5, 250m, 1e3."""
-    text = str(text)
+    text = str(amount)
     if text.endswith("m"):
         return float(text[:-1]) / 1000
     found = re.fullmatch(r"([0-9.]+(?:e[0-9]+)?)([A-Za-z]*)", text)
@@ -278,7 +322,7 @@ def _is_ready(node: Object) -> bool:
     return any(c["type"] == "Ready" and c["status"] == "True" for c in node["status"].get("conditions", []))
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: object) -> bool:
     return not isinstance(value, bool) and re.fullmatch(r"\d+", str(value)) is not None
 
 
