@@ -3,11 +3,13 @@
     def test_something(render):
         polaris = render("floe-infrastructure", {"polaris": {...}}).pod("polaris")
 
-`render` uses Helm 4; `every_helm` runs a test with Helm 4 and with Helm 3 where there is one.
+`render` uses Helm 4; `every_helm` runs a test with Helm 4 and with Helm 3 where there is one. Dependencies
+are the testbed's stand-ins, or the charts unpacked in the folder FLOE_OFFICIAL_CHARTS.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ from .manifests import Manifests
 Render = Callable[..., Manifests]
 Refusal = Callable[[str, Mapping[str, Any]], str]
 Chart = Callable[[str], Path]
-DEPENDENCIES = {"floe-infrastructure": (STAND_INS / "postgresql", MINIO_CHART, STAND_INS / "jaeger")}
+OFFICIAL = Path(os.environ.get("FLOE_OFFICIAL_CHARTS", STAND_INS))
+DEPENDENCIES = {"floe-infrastructure": (OFFICIAL / "postgresql", MINIO_CHART, OFFICIAL / "jaeger")}
 
 
 def _helm(major: int) -> Helm:

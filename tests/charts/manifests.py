@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 
@@ -15,6 +15,16 @@ class Model(BaseModel):
     """A part of an object; fields are snake_case, what is not declared here is kept untyped."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="allow", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, value: Any) -> Any:
+        """Kubernetes takes a null for a field that is not there, and charts write many of them."""
+        return (
+            {key: part for key, part in value.items() if part is not None}
+            if isinstance(value, dict)
+            else value
+        )
 
 
 class Metadata(Model):

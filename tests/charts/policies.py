@@ -92,7 +92,7 @@ def without_room_to_write(pod: Pod, programs: Iterable[str] = ()) -> list[str]:
 
 
 def secrets_written_out(objects: Manifests) -> list[str]:
-    """Secret objects, and variables or settings named like a secret that have a value instead of a reference."""
+    """Secret objects, and variables or settings that are named like a secret and have a value."""
     wrong = [f"{each.kind}/{each.metadata.name}" for each in objects if each.kind == "Secret"]
     for pod in objects.pods:
         for each in pod.spec.all_containers:

@@ -115,7 +115,7 @@ def leaves(value: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 @for_every_chart
 def test_lock_fits_the_dependencies(name: str) -> None:
-    """`helm dependency build` refuses a lock whose digest is not that of what was asked and what is locked."""
+    """`helm dependency build` refuses a lock whose digest is not that of what is asked and locked."""
     wanted = yaml.safe_load((CHARTS / name / "Chart.yaml").read_text()).get("dependencies", [])
     if not wanted:
         pytest.skip("no dependencies")
