@@ -69,6 +69,26 @@ test-charts: test-environment ## Render, lint and validate every chart with Helm
 charts-readme: test-environment ## Write the tables of values into the charts' READMEs
 	.venv/bin/python scripts/chart_readme.py charts/*/
 
+## Deploy to a local Kubernetes (TARGET=testbed for the testbed)
+
+.PHONY: deploy-local-infra undeploy-local status target-local target-testbed
+TARGET ?= local
+DEPLOY  = $(TOOLS) ansible-playbook -i inventory/$(TARGET)
+deploy-local-infra: tools-environment target-$(TARGET) ## PostgreSQL, MinIO, Polaris, Jaeger and Marquez, with the catalog made
+	@$(DEPLOY) deploy.yml --tags infra $(ARGS)
+
+undeploy-local: tools-environment target-$(TARGET) ## Remove the releases and the namespace, and nothing else
+	@$(DEPLOY) playbooks/undeploy.yml $(ARGS)
+
+status: tools-environment target-$(TARGET) ## What is deployed, how it is, and where to look at it
+	@$(DEPLOY) playbooks/status.yml $(ARGS)
+
+target-local:
+target-testbed:
+	@$(PYTHON) scripts/kubernetes_tools.py # MinIO's chart, out of its Go module
+target-%:
+	@echo "floe: TARGET=$* is no folder of inventory/: it is local or testbed" >&2; exit 1
+
 ## Testbed: a real Kubernetes on this machine (Linux, root)
 
 .PHONY: testbed-up testbed-down testbed-status test-testbed test-cluster

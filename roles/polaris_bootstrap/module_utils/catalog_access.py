@@ -35,7 +35,8 @@ def try_principals(
     Raises:
         AccessError: naming what was not as it should be, all of it.
     """
-    seen, wrong = [], []
+    seen: list[str] = []
+    wrong: list[str] = []
     for secret, (client_id, client_secret) in credentials.items():
         status, answer = _token(send, client_id, client_secret)
         if status != OK:

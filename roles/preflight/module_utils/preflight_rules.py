@@ -129,7 +129,7 @@ def context(name: str, allowed: str) -> list[str]:
         return []
     return [
         f"context {name!r} does not look like a cluster on this machine ({', '.join(LOCAL_CONTEXTS)}):"
-        f" switch with `kubectl config use-context`, or say that it is meant with -e floe_allow_context={name}"
+        f" switch with `kubectl config use-context`, or allow it with -e floe_allow_context={name}"
     ]
 
 
@@ -192,7 +192,7 @@ def capacity(
         if needed > there - taken:
             problems.append(
                 f"{resource}: {needed:.0f} {unit} are requested, {max(there - taken, 0):.0f} are left"
-                f" ({there:.0f} minus {taken:.0f} that other pods request): stop others or give the cluster more"
+                f" ({there:.0f} minus {taken:.0f} that other pods request): stop some or give it more"
                 " (docs/troubleshooting.md#not-enough-memory-or-cpu)"
             )
     return problems
@@ -221,7 +221,7 @@ def names(
         found = ", ".join(sorted(f"{e['kind']} {e['metadata']['name']}" for e in existing)[:3])
         return [
             f"namespace {name} is not ours and not empty ({found} ...): choose another with"
-            f" -e floe_namespace=..., or say that it may be used: kubectl label namespace {name} {OURS[0]}={OURS[1]}"
+            f" -e floe_namespace=..., or allow it: kubectl label namespace {name} {OURS[0]}={OURS[1]}"
         ]
     owners = {
         (e["kind"], e["metadata"]["name"]): (e["metadata"].get("annotations") or {}).get(RELEASE)
