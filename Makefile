@@ -61,10 +61,13 @@ clean: ## Remove environments, caches and build results
 
 ## Charts
 
-.PHONY: test-charts charts-readme
+.PHONY: test-charts test-cube charts-readme
 test-charts: test-environment ## Render, lint and validate every chart with Helm 3 and 4, and assert on what they make
 	@$(PYTHON) scripts/kubernetes_tools.py
 	.venv/bin/pytest tests/charts $(ARGS)
+
+test-cube: test-environment ## The data model in a real Cube (from npm, needs Node.js 20) on the embedded lake: numbers, freshness, healing
+	.venv/bin/pytest tests/cube $(ARGS)
 
 charts-readme: test-environment ## Write the tables of values into the charts' READMEs
 	.venv/bin/python scripts/chart_readme.py charts/*/
