@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.release_reader import Api, last_events, last_lines, read_release
-from ansible.module_utils.release_state import container_statuses, describe_pod, is_well, judge, utc_now
+from ansible.module_utils.release_state import (
+    container_statuses,
+    describe_pod,
+    is_well,
+    judge,
+    parts_of,
+    utc_now,
+)
 from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
 from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
@@ -46,6 +53,12 @@ settled: {description: Whether waiting makes no difference any more., type: bool
 ready: {description: Whether all of it works., type: bool, returned: always}
 waiting: {description: What is waited for, a line each., type: list, elements: str, returned: always}
 hopeless: {description: What will not heal, a line each., type: list, elements: str, returned: always}
+parts:
+  description: A row for each workload and Job, with part, kind, pods, restarts and state.
+  type: list
+  elements: dict
+  returned: always
+revision: {description: Number and status of the last revision., type: str, returned: always}
 explanation: {description: For a person to read., type: list, elements: str, returned: when asked for}
 """
 
@@ -99,6 +112,8 @@ def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
                 "settled": settled,
                 "ready": state.is_ready and helm not in ("running", "failed"),
                 "waiting": waiting,
+                "parts": parts_of(release.workloads, release.jobs, release.pods, state),
+                "revision": release.revision,
                 "hopeless": [f"{t.name}: {t.what} ({HELP}#{t.remedy})" for t in lasting],
             }
         time.sleep(1)  # between two looks at the API server

@@ -27,11 +27,13 @@ class Release:
         workloads: Deployments and StatefulSets that Helm made.
         jobs: Jobs of its hooks that run after an installation or upgrade.
         pods: of both.
+        revision: of the release, such as `3 deployed`; empty when there is no release.
     """
 
     workloads: list[Object]
     jobs: list[Object]
     pods: list[Object]
+    revision: str
 
 
 def read_release(api: Api, namespace: str, name: str) -> Release:
@@ -56,7 +58,11 @@ def read_release(api: Api, namespace: str, name: str) -> Release:
         for pod in _list(api, f"{core}/pods", "Pod")
         if any(labels <= pod["metadata"].get("labels", {}).items() for labels in selectors)
     ]
-    return Release(workloads, jobs, pods)
+    query = urlencode({"labelSelector": f"owner=helm,name={name}"})
+    records = [item["metadata"]["labels"] for item in _list(api, f"{core}/secrets?{query}", "Secret")]
+    last = max(records, key=lambda labels: int(labels["version"]), default=None)
+    revision = f"{last['version']} {last['status']}" if last else ""
+    return Release(workloads, jobs, pods, revision)
 
 
 def last_events(api: Api, namespace: str, name: str) -> list[str]:

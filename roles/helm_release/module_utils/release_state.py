@@ -151,6 +151,33 @@ def pod_troubles(pod: Object, now: datetime) -> list[Trouble]:
     return found
 
 
+def parts_of(
+    workloads: Iterable[Object], jobs: Iterable[Object], pods: Iterable[Object], state: State
+) -> list[Object]:
+    """Returns a row for each workload and Job: name, pods that are ready, restarts, state."""
+    rows, pods = [], list(pods)
+    for item in [*workloads, *jobs]:
+        labels = item["spec"]["selector"]["matchLabels"].items()
+        own = [pod for pod in pods if labels <= pod["metadata"].get("labels", {}).items()]
+        name, status = _name(item), item.get("status", {})
+        if item["kind"] == "Job":
+            ready = f"{status.get('succeeded', 0)}/1"
+        else:
+            ready = f"{status.get('readyReplicas', 0)}/{item['spec'].get('replicas', 1)}"
+        wrong = next((t.what for t in state.hopeless if t.name in {name, *map(_name, own)}), None)
+        waits = state.waiting.get(name)
+        rows.append(
+            {
+                "part": item["metadata"]["name"],
+                "kind": item["kind"],
+                "pods": ready,
+                "restarts": sum(c.get("restartCount", 0) for pod in own for c in container_statuses(pod)),
+                "state": wrong or (f"waits for {waits}" if waits else "ready"),
+            }
+        )
+    return rows
+
+
 def container_statuses(pod: Object) -> list[Object]:
     """Statuses of a pod's containers, in the order in which they start."""
     status = pod.get("status", {})
