@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import lake_writers
@@ -244,3 +245,18 @@ def test_the_ledger_names_run_and_batch(settings: Settings) -> None:
     found = ledgers(lake)
     assert sorted(found) == ["customers", "order_items", "orders", "products"]
     assert {(ledger.run_id, ledger.batch_id) for ledger in found.values()} == {("run-1", "seed")}
+
+
+def test_old_metadata_goes_by_itself_and_no_writer_complains(
+    lake: Lake, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = 2
+    with lake.load("bronze.customers").transaction() as change:
+        change.set_properties({"write.metadata.previous-versions-max": str(kept)})
+    append_seed(lake)
+    for number in range(1, kept + 3):
+        append_cycle(lake, number)
+    table = lake.load("bronze.customers")
+    folder = Path(table.location().removeprefix("file://")) / "metadata"
+    assert len(list(folder.glob("*.metadata.json"))) == kept + 1
+    assert [record.message for record in caplog.records if "metadata" in record.message] == []
