@@ -1,5 +1,7 @@
 'use strict';
 // Configuration of Cube: its DuckDB reads the lake through the catalog, as a principal that may only read.
+const os = require('os');
+const path = require('path');
 const { DuckDBDriver } = require('@cubejs-backend/duckdb-driver');
 
 function setting(name, pattern = /./, wanted = 'not empty') {
@@ -15,12 +17,15 @@ const catalogUri = setting('FLOE_CATALOG_URI', /^https?:\/\/[^/]+/, 'a URL such 
 const freshnessSeconds = Number(setting('FLOE_CUBE_FRESHNESS_SECONDS', /^[1-9]\d{0,3}$/, 'a whole number from 1 to 9999'));
 
 // GLOBAL, because streamed queries open connections of their own. Days begin at midnight UTC, as in the pipeline.
-// A catalog or storage that is cut off is an error after seconds, not after DuckDB's minutes. Table metadata is kept
-// for the freshness: it spares every query a call of the catalog.
-const ATTACH_LAKE = `
+// A catalog or storage that is cut off is an error after seconds, not after DuckDB's minutes.
+const SET_UP = `
   SET GLOBAL TimeZone = 'UTC';
+  SET GLOBAL temp_directory = ${quoted(path.join(os.tmpdir(), 'duckdb'))};
   SET GLOBAL http_timeout = 10;
-  SET GLOBAL http_retries = 1;
+  SET GLOBAL http_retries = 1;`;
+
+// Table metadata is kept for the freshness: that spares every query a call of the catalog.
+const ATTACH_LAKE = `
   CREATE OR REPLACE SECRET floe_catalog (
     TYPE iceberg,
     CLIENT_ID ${quoted(setting('FLOE_CATALOG_CLIENT_ID'))},
@@ -52,16 +57,21 @@ class CubeDataSource extends DuckDBDriver {
    * attached before to the queries that run in it.
    */
   async init() {
-    this.#opened ??= super.init();
-    let state;
+    this.#opened ??= this.#open();
+    const state = await this.#opened;
+    await state.defaultConnection.run(ATTACH_LAKE);
+    return state;
+  }
+
+  async #open() {
     try {
-      state = await this.#opened;
+      const state = await super.init();
+      await state.defaultConnection.run(SET_UP);
+      return state;
     } catch (error) {
       this.#opened = null;
       throw error;
     }
-    await state.defaultConnection.run(ATTACH_LAKE);
-    return state;
   }
 
   async query(sql, values, options) {
