@@ -15,7 +15,7 @@ from .manifests import Manifests
 
 NAME = "floe-infrastructure"
 CHART = CHARTS / NAME
-OWN = {"polaris", "marquez", "marquez-web", "floe-bootstrap"}
+OWN = {"polaris", "marquez", "marquez-web", "floe-bootstrap", "floe-keeper"}
 # What scripts and people rely on: Service -> ports that must be there
 SERVICES = {
     "postgresql": {5432},
@@ -77,7 +77,7 @@ def test_every_container_is_limited(rendered: Manifests) -> None:
 def test_the_stack_fits_into_a_small_machine(rendered: Manifests) -> None:
     memory = policies.sums(rendered.pods)
     assert memory["requests"] <= 1100, "Dagster and Cube ask for 1150 MiB more, and the machine has 4 GiB"
-    assert memory["limits"] <= 2700
+    assert memory["limits"] <= 2900
 
 
 @pytest.mark.parametrize("values", ["values.yaml", "values-persistent.yaml"])
@@ -128,7 +128,7 @@ def test_root_keys_are_held_by_the_bootstrap_alone(rendered: Manifests) -> None:
         for container in pod.spec.all_containers:
             for name, _ in container.secret_keys.values():
                 holders.setdefault(name, set()).add(f"{pod.name}/{container.name}")
-    jobs = {"floe-bootstrap/bootstrap", "floe-bootstrap/storage-user"}
+    jobs = {"floe-bootstrap/bootstrap", "floe-bootstrap/storage-user", "floe-keeper/keeper"}
     assert holders["floe-minio"] == {"minio/minio", *jobs}
     assert holders["floe-polaris-root"] == {"polaris/bootstrap-realm", *jobs}
     assert holders["floe-minio-polaris"] == {"polaris/polaris", *jobs}
@@ -241,7 +241,27 @@ def test_own_pods_get_no_variables_of_services_and_no_api_token(rendered: Manife
     for pod in rendered.pods:
         if pod.name in OWN:
             assert pod.spec.enable_service_links is False, "a Service marquez would set MARQUEZ_PORT=tcp://…"
-            assert pod.spec.automount_service_account_token is False
+            assert pod.spec.automount_service_account_token is (pod.name == "floe-keeper")
+
+
+def test_the_one_pod_that_uses_the_kubernetes_api_may_restart_two_deployments(rendered: Manifests) -> None:
+    rules = [rule for role in rendered.kind("Role").values() for rule in role.raw["rules"]]
+    assert rules == [
+        {
+            "apiGroups": ["apps"],
+            "resources": ["deployments"],
+            "resourceNames": ["polaris", "marquez"],
+            "verbs": ["patch"],
+        }
+    ]
+    assert set(rendered.kind("Deployment")) >= {"polaris", "marquez"}
+    assert not rendered.kind("ClusterRole")
+
+
+def test_the_keeper_can_be_left_out(render: Render) -> None:
+    left = render(NAME, {"keeper": {"enabled": False}})
+    assert "floe-keeper" not in {each.metadata.name for each in left}
+    assert "floe-bootstrap" in {each.metadata.name for each in left}
 
 
 def test_changed_configuration_restarts_its_pod(render: Render, rendered: Manifests) -> None:

@@ -22,10 +22,18 @@ image: {{ printf "%s:%s" .repository .tag | quote }}
 imagePullPolicy: {{ .pullPolicy }}
 {{- end }}
 
-{{/* What every pod of this chart has; call with (list $ uid). Service links would set variables such as MARQUEZ_PORT. */}}
+{{/*
+What every pod of this chart has; call with (list $ uid), or (list $ uid "account") for one that uses the Kubernetes API.
+Service links would set variables such as MARQUEZ_PORT, which the programs would take for theirs.
+*/}}
 {{- define "floe.pod" -}}
 {{- $root := index . 0 -}}
+{{- if gt (len .) 2 }}
+serviceAccountName: {{ index . 2 }}
+automountServiceAccountToken: true
+{{- else }}
 automountServiceAccountToken: false
+{{- end }}
 enableServiceLinks: false
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:

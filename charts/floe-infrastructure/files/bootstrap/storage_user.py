@@ -55,15 +55,8 @@ def ensure(environment: Mapping[str, str]) -> list[str]:
         MinioException: MinIO refuses; it says why.
         urllib3.exceptions.HTTPError: it does not answer.
     """
-    endpoint = urlsplit(environment["FLOE_S3_ENDPOINT"])
-    address: dict[str, Any] = {
-        "endpoint": endpoint.netloc,
-        "secure": endpoint.scheme == "https",
-        "region": environment["FLOE_S3_REGION"],
-        "http_client": PoolManager(timeout=Timeout(connect=5, read=20), retries=Retry(2, backoff_factor=0.5)),
-    }
     root = StaticProvider(environment["FLOE_S3_ACCESS_KEY"], environment["FLOE_S3_SECRET_KEY"])
-    admin = MinioAdmin(credentials=root, **address)
+    admin = MinioAdmin(credentials=root, **_address(environment))
     access_key, secret_key = environment["POLARIS_ACCESS_KEY"], environment["POLARIS_SECRET_KEY"]
     made = []
 
@@ -73,13 +66,29 @@ def ensure(environment: Mapping[str, str]) -> list[str]:
         made.append(f"policy {POLICY}")
 
     user = json.loads(admin.user_list()).get(access_key)
-    if user is None or not _accepts(Minio(access_key=access_key, secret_key=secret_key, **address)):
+    if user is None or not _accepts(login_of(environment)):
         admin.user_add(access_key, secret_key)
         made.append("user of Polaris")
     if user is None or user.get("policyName") != POLICY:
         admin.policy_set(POLICY, user=access_key)
         made.append(f"user of Polaris has policy {POLICY}")
     return made
+
+
+def login_of(environment: Mapping[str, str]) -> Minio:
+    """MinIO as its user Polaris."""
+    access_key, secret_key = environment["POLARIS_ACCESS_KEY"], environment["POLARIS_SECRET_KEY"]
+    return Minio(access_key=access_key, secret_key=secret_key, **_address(environment))
+
+
+def _address(environment: Mapping[str, str]) -> dict[str, Any]:
+    endpoint = urlsplit(environment["FLOE_S3_ENDPOINT"])
+    return {
+        "endpoint": endpoint.netloc,
+        "secure": endpoint.scheme == "https",
+        "region": environment["FLOE_S3_REGION"],
+        "http_client": PoolManager(timeout=Timeout(connect=5, read=20), retries=Retry(2, backoff_factor=0.5)),
+    }
 
 
 def _accepts(login: Minio) -> bool:

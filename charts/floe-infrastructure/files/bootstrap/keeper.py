@@ -1,0 +1,227 @@
+"""Keeps the lake in being: what a pod lost with its emptyDir is made anew without a hand.
+
+Every few seconds it uses bucket and catalog as their users do. When that fails it runs the bootstrap again.
+When Polaris or Marquez are up but their tables are gone from the database, only a new pod of theirs makes them
+again: then it restarts that Deployment, at first at once and then ever more seldom. Ready while all is well.
+
+From the environment: what storage_user.py and `floe bootstrap` need, KEEPER_SECONDS and KEEPER_NAMESPACE.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+from storage_user import UNREACHABLE, ensure, login_of
+
+PORT: Final = 8080
+STALE_AFTER: Final = 120.0  # seconds: a look and a bootstrap with all their time limits take less
+CERTAIN: Final = 3  # looks in a row before a Deployment is restarted
+FIRST_PAUSE: Final = 60.0  # seconds to the next restart, doubled each time
+LONGEST_PAUSE: Final = 900.0
+ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+CATALOG_HEALTH: Final = "http://polaris-mgmt:8182/q/health/ready"
+LINEAGE: Final = "http://marquez:5000/api/v1/namespaces"
+
+
+class Kubernetes:
+    """The one thing that this account may do: change the Deployments named in its Role."""
+
+    def __init__(self, namespace: str) -> None:
+        """Args: namespace: of the Deployments."""
+        self._namespace = namespace
+
+    def restart(self, deployment: str) -> None:
+        """Let a Deployment make new pods, as `kubectl rollout restart` does.
+
+        Raises:
+            httpx.HTTPError: the API server does not answer or refuses.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        template = {"metadata": {"annotations": {"floe/restarted-at": now}}}
+        trusted = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
+        httpx.patch(
+            f"https://kubernetes.default.svc/apis/apps/v1/namespaces/{self._namespace}/deployments/{deployment}",
+            json={"spec": {"template": template}},
+            headers={
+                "Authorization": f"Bearer {(ACCOUNT / 'token').read_text()}",
+                "Content-Type": "application/strategic-merge-patch+json",
+            },
+            verify=trusted,
+            timeout=10,
+        ).raise_for_status()
+
+
+@dataclass
+class Suspect:
+    """A Deployment that is up and yet may have lost what it stands on.
+
+    Attributes:
+        deployment: its name.
+        times: how often in a row it was found so.
+        pause: seconds until it may be restarted again.
+        not_before: when that is, on the monotonic clock.
+    """
+
+    deployment: str
+    times: int = 0
+    pause: float = FIRST_PAUSE
+    not_before: float = 0.0
+
+    def found(self, lost: bool, now: float) -> bool:
+        """Take note of one look; True when it is time for a restart."""
+        if not lost:
+            self.times = 0
+            return False
+        self.times += 1
+        if self.times < CERTAIN or now < self.not_before:
+            return False
+        self.times = 0
+        self.not_before = now + self.pause
+        self.pause = min(2 * self.pause, LONGEST_PAUSE)
+        return True
+
+
+@dataclass
+class Keeper:
+    """Looks and repairs; `problem` is what is wrong at the moment, None when nothing is."""
+
+    environment: Mapping[str, str]
+    kubernetes: Kubernetes
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
+    problem: str | None = "not looked yet"
+    looked: float = field(default_factory=time.monotonic)
+    catalog: Suspect = field(default_factory=lambda: Suspect("polaris"))
+    lineage: Suspect = field(default_factory=lambda: Suspect("marquez"))
+
+    def tick(self) -> None:
+        """Look once, and repair what is missing."""
+        problem = self.missing()
+        if problem and self.repair():
+            problem = self.missing()
+        self._note(problem)
+        now = time.monotonic()
+        for suspect, lost in ((self.catalog, self._realm_is_gone()), (self.lineage, self._lineage_is_gone())):
+            if suspect.found(lost, now):
+                say(f"restarting {suspect.deployment}: it is up, but its tables are gone from the database")
+                try:
+                    self.kubernetes.restart(suspect.deployment)
+                except (httpx.HTTPError, OSError) as error:
+                    say(f"cannot restart {suspect.deployment}: {error}")
+        self.looked = time.monotonic()
+
+    def missing(self) -> str | None:
+        """What a user of the lake would stumble over, or None."""
+        bucket = urlsplit(self.environment["FLOE_WAREHOUSE_LOCATION"]).netloc
+        try:
+            if not login_of(self.environment).bucket_exists(bucket):
+                return f"there is no bucket {bucket}"
+        except UNREACHABLE as error:
+            return f"the storage user of Polaris: {type(error).__name__}: {error}"
+        for user, namespace in (("CATALOG", "bronze"), ("CUBE", "gold")):
+            try:
+                token = self._token(user)
+                token.raise_for_status()
+                name = self.environment["FLOE_CATALOG_NAME"]
+                url = f"{self._catalog}/v1/{name}/namespaces/{namespace}/tables"
+                bearer = {"Authorization": f"Bearer {token.json()['access_token']}"}
+                self.client.get(url, headers=bearer).raise_for_status()
+            except httpx.HTTPError as error:
+                return f"namespace {namespace} of the catalog: {error}"
+        return None
+
+    def repair(self) -> bool:
+        """Run the bootstrap; True when it succeeded."""
+        try:
+            for change in ensure(self.environment):
+                say(f"made {change}")
+        except UNREACHABLE as error:
+            say(f"MinIO: {type(error).__name__}: {error}")
+            return False
+        done = subprocess.run(["floe", "bootstrap"], env=dict(self.environment), check=False)  # noqa: S607 - the image's PATH
+        return done.returncode == 0
+
+    @property
+    def _catalog(self) -> str:
+        return self.environment["FLOE_CATALOG_URI"]
+
+    def _token(self, user: str) -> httpx.Response:
+        """Ask for a token as CATALOG (the pipeline), CUBE or ROOT."""
+        return self.client.post(
+            f"{self._catalog}/v1/oauth/tokens",
+            data={
+                "grant_type": "client_credentials",
+                "client_id": self.environment[f"FLOE_{user}_CLIENT_ID"],
+                "client_secret": self.environment[f"FLOE_{user}_CLIENT_SECRET"],
+                "scope": "PRINCIPAL_ROLE:ALL",
+            },
+        )
+
+    def _realm_is_gone(self) -> bool:
+        """Polaris calls itself ready, and does not know its root any more."""
+        if self.problem is None:
+            return False
+        try:
+            return self.client.get(CATALOG_HEALTH).is_success and not self._token("ROOT").is_success
+        except httpx.HTTPError:
+            return False
+
+    def _lineage_is_gone(self) -> bool:
+        """Marquez answers, and cannot read its tables."""
+        try:
+            return self.client.get(LINEAGE).is_server_error
+        except httpx.HTTPError:
+            return False
+
+    def _note(self, problem: str | None) -> None:
+        if problem != self.problem:
+            say(problem or "all is well")
+        self.problem = problem
+
+
+def say(text: str) -> None:
+    """One line of the log."""
+    print(text, flush=True)
+
+
+def serve(keeper: Keeper) -> ThreadingHTTPServer:
+    """Answer probes: /ready while all is well, anything else while the keeper is at work."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            at_work = time.monotonic() - keeper.looked < STALE_AFTER
+            fine = keeper.problem is None if self.path == "/ready" else at_work
+            self.send_response(200 if fine else 503)
+            self.end_headers()
+            self.wfile.write(f"{keeper.problem or 'all is well'}\n".encode())
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named so in http.server
+            """Say nothing: probes come every few seconds."""
+
+    server = ThreadingHTTPServer(("", PORT), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def main() -> None:
+    """Look until the pod is told to stop."""
+    keeper = Keeper(os.environ, Kubernetes(os.environ["KEEPER_NAMESPACE"]))
+    serve(keeper)
+    while True:
+        keeper.tick()
+        time.sleep(float(os.environ["KEEPER_SECONDS"]))
+
+
+if __name__ == "__main__":
+    main()
