@@ -39,7 +39,8 @@ _CHANGES = ("create", "patch", "delete")
 RIGHTS = (
     ("create", "", "namespaces"), ("list", "", "nodes"), ("list", "", "pods"), ("get", "", "pods/log"),
     ("create", "", "pods/portforward"), ("list", "", "events"),
-    *((verb, "", kind) for kind in ("secrets", "configmaps", "services", "serviceaccounts") for verb in _CHANGES),
+    *((verb, "", kind) for kind in ("secrets", "configmaps", "services") for verb in _CHANGES),
+    *((verb, "", "serviceaccounts") for verb in _CHANGES),
     *((verb, "rbac.authorization.k8s.io", kind) for kind in ("roles", "rolebindings") for verb in _CHANGES),
     *((verb, "apps", kind) for kind in ("deployments", "statefulsets") for verb in _CHANGES),
     ("create", "batch", "jobs"), ("delete", "batch", "jobs"),
