@@ -1,8 +1,8 @@
 """Keeps the lake in being: what a pod lost with its emptyDir is made anew without a hand.
 
 Every few seconds it uses bucket and catalog as their users do. When that fails it runs the bootstrap again.
-When Polaris or Marquez are up but their tables are gone from the database, only a new pod of theirs makes them
-again: then it restarts that Deployment, at first at once and then ever more seldom. Ready while all is well.
+When Polaris or Marquez are up but their tables are gone from the database, only a new pod of theirs makes
+them again: then it restarts that Deployment, first at once, then ever more seldom. Ready while all is well.
 
 From the environment: what storage_user.py and `floe bootstrap` need, KEEPER_SECONDS and KEEPER_NAMESPACE.
 """

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 from minio import Minio, MinioAdmin
 from minio.credentials.providers import StaticProvider
-from minio.error import MinioException, S3Error
+from minio.error import MinioAdminException, MinioException, S3Error
 from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 POLICY: Final = "floe-warehouse"
-UNREACHABLE: Final = (MinioException, HTTPError)
+UNREACHABLE: Final = (MinioAdminException, MinioException, HTTPError)
 
 
 def policy_of(bucket: str) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def ensure(environment: Mapping[str, str]) -> list[str]:
         list[str]: what was made or changed; empty when all was there.
 
     Raises:
-        MinioException: MinIO refuses; it says why.
+        MinioAdminException, MinioException: MinIO refuses; it says why.
         urllib3.exceptions.HTTPError: it does not answer.
     """
     root = StaticProvider(environment["FLOE_S3_ACCESS_KEY"], environment["FLOE_S3_SECRET_KEY"])
@@ -61,7 +61,7 @@ def ensure(environment: Mapping[str, str]) -> list[str]:
     made = []
 
     wanted = policy_of(urlsplit(environment["FLOE_WAREHOUSE_LOCATION"]).netloc)
-    if json.loads(admin.policy_list()).get(POLICY) != wanted:
+    if _statements(json.loads(admin.policy_list()).get(POLICY)) != _statements(wanted):
         admin.policy_add(POLICY, policy=wanted)
         made.append(f"policy {POLICY}")
 
@@ -73,6 +73,12 @@ def ensure(environment: Mapping[str, str]) -> list[str]:
         admin.policy_set(POLICY, user=access_key)
         made.append(f"user of Polaris has policy {POLICY}")
     return made
+
+
+def _statements(policy: dict[str, Any] | None) -> list[str]:
+    """A policy in one order, since MinIO answers in any."""
+    statements = policy["Statement"] if policy else []
+    return sorted(f"{one['Effect']} {sorted(one['Action'])} {sorted(one['Resource'])}" for one in statements)
 
 
 def login_of(environment: Mapping[str, str]) -> Minio:

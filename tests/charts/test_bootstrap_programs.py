@@ -1,0 +1,257 @@
+"""The programs that the chart puts beside `floe bootstrap`: waiting, the storage user, the keeper."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+
+from .helm import CHARTS
+
+sys.path.append(str(CHARTS / "floe-infrastructure/files/bootstrap"))
+import keeper as keeping
+import storage_user
+import wait_for
+
+ENVIRONMENT = {
+    "FLOE_S3_ENDPOINT": "http://127.0.0.1:9",
+    "FLOE_S3_REGION": "us-east-1",
+    "FLOE_S3_ACCESS_KEY": "root",
+    "FLOE_S3_SECRET_KEY": "root-password",
+    "FLOE_WAREHOUSE_LOCATION": "s3://floe-warehouse/lake",
+    "FLOE_CATALOG_NAME": "floe",
+    "POLARIS_ACCESS_KEY": "polaris",
+    "POLARIS_SECRET_KEY": "polaris-password",
+    **{
+        f"FLOE_{user}_CLIENT_{part}": user
+        for user in ("ROOT", "CATALOG", "CUBE")
+        for part in ("ID", "SECRET")
+    },
+}
+
+
+class Lake:
+    """A catalog, its health and a lineage server on one port, and a bucket; each can be taken away."""
+
+    def __init__(self) -> None:
+        self.users = {"ROOT", "CATALOG", "CUBE"}
+        self.healthy = True
+        self.lineage = True
+        self.bucket = True
+        self.storage_user = True
+        self.repairs = 0
+        self.bootstrap_works = True
+        self.restarted: list[str] = []
+
+    def bucket_exists(self, bucket: str) -> bool:
+        assert bucket == "floe-warehouse"
+        return self.bucket
+
+    def restart(self, deployment: str) -> None:
+        self.restarted.append(deployment)
+
+    def repair(self) -> bool:
+        self.repairs += 1
+        if self.bootstrap_works and "ROOT" in self.users:
+            self.users, self.bucket = {"ROOT", "CATALOG", "CUBE"}, True
+        return self.bootstrap_works
+
+    def answer(self, method: str, path: str, body: str) -> int:
+        if path == "/health":
+            return 200 if self.healthy else 503
+        if path == "/lineage":
+            return 200 if self.lineage else 500
+        if method == "POST":
+            return 200 if any(f"client_id={user}&" in body for user in self.users) else 401
+        return 200
+
+
+@pytest.fixture
+def lake() -> Lake:
+    return Lake()
+
+
+@pytest.fixture
+def address(lake: Lake) -> Iterator[str]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+            self.send_response(lake.answer(self.command, self.path, body))
+            self.end_headers()
+            self.wfile.write(json.dumps({"access_token": "t"}).encode())
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - named so in http.server
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def keeper(lake: Lake, address: str, monkeypatch: pytest.MonkeyPatch) -> keeping.Keeper:
+    monkeypatch.setattr(keeping, "CATALOG_HEALTH", f"{address}/health")
+    monkeypatch.setattr(keeping, "LINEAGE", f"{address}/lineage")
+    monkeypatch.setattr(keeping, "login_of", lambda environment: lake)
+    monkeypatch.setattr(keeping.Keeper, "repair", lambda self: lake.repair())
+    return keeping.Keeper({**ENVIRONMENT, "FLOE_CATALOG_URI": address}, lake)  # type: ignore[arg-type]
+
+
+def test_a_lake_that_is_well_is_left_alone(keeper: keeping.Keeper, lake: Lake) -> None:
+    for _ in range(5):
+        keeper.tick()
+    assert (keeper.problem, lake.repairs, lake.restarted) == (None, 0, [])
+
+
+@pytest.mark.parametrize("lost", ["bucket", "principals"])
+def test_what_is_lost_is_made_anew_at_the_next_look(keeper: keeping.Keeper, lake: Lake, lost: str) -> None:
+    keeper.tick()
+    if lost == "bucket":
+        lake.bucket = False
+    else:
+        lake.users = {"ROOT"}
+    keeper.tick()
+    assert (keeper.problem, lake.repairs, lake.restarted) == (None, 1, [])
+
+
+def test_a_lost_realm_restarts_polaris_once_that_is_certain(keeper: keeping.Keeper, lake: Lake) -> None:
+    lake.users, lake.bootstrap_works = set(), False
+    for _ in range(keeping.CERTAIN - 1):
+        keeper.tick()
+    assert lake.restarted == []
+    keeper.tick()
+    assert lake.restarted == ["polaris"]
+    for _ in range(3 * keeping.CERTAIN):
+        keeper.tick()
+    assert lake.restarted == ["polaris"], "a restart is given time"
+
+
+def test_a_polaris_that_is_down_is_not_restarted(keeper: keeping.Keeper, lake: Lake) -> None:
+    lake.users, lake.bootstrap_works, lake.healthy = set(), False, False
+    for _ in range(3 * keeping.CERTAIN):
+        keeper.tick()
+    assert lake.restarted == []
+    assert keeper.problem is not None
+
+
+def test_marquez_without_its_tables_is_restarted(keeper: keeping.Keeper, lake: Lake) -> None:
+    lake.lineage = False
+    for _ in range(keeping.CERTAIN):
+        keeper.tick()
+    assert lake.restarted == ["marquez"]
+    assert keeper.problem is None, "the lake itself is well"
+
+
+def test_restarts_become_ever_more_seldom() -> None:
+    suspect = keeping.Suspect("polaris")
+    restarts = [now for now in range(0, 7200, 10) if suspect.found(True, float(now))]
+    gaps = [later - sooner for sooner, later in pairwise(restarts)]
+    assert gaps == sorted(gaps)
+    assert gaps[0] < 90
+    assert gaps[-1] >= keeping.LONGEST_PAUSE
+
+
+def test_readiness_is_the_lakes_and_liveness_the_keepers(
+    keeper: keeping.Keeper, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "PORT", 0)
+    server = keeping.serve(keeper)
+    url = f"http://127.0.0.1:{server.server_port}"
+    lake.users, lake.bootstrap_works = set(), False
+    keeper.tick()
+    assert httpx.get(f"{url}/ready").status_code == 503
+    assert "namespace bronze" in httpx.get(f"{url}/ready").text
+    assert httpx.get(f"{url}/alive").status_code == 200
+    lake.users, lake.bootstrap_works = {"ROOT"}, True
+    keeper.tick()
+    assert httpx.get(f"{url}/ready").status_code == 200
+    keeper.looked -= 2 * keeping.STALE_AFTER
+    assert httpx.get(f"{url}/alive").status_code == 503
+    server.shutdown()
+    server.server_close()
+
+
+def test_waiting_ends_when_all_answer_or_names_who_does_not(
+    lake: Lake, address: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake.healthy = False
+    threading.Timer(0.5, setattr, [lake, "healthy", True]).start()
+    assert wait_for.wait(20, [f"{address}/health", f"{address}/lineage"]) == {}
+    assert capsys.readouterr().out.count("waiting for") == 1
+    lake.lineage = False
+    assert wait_for.wait(0, [f"{address}/health", f"{address}/lineage"]).keys() == {f"{address}/lineage"}
+
+
+class Admin:
+    """MinIO's users and policies."""
+
+    def __init__(self) -> None:
+        self.policies: dict[str, Any] = {}
+        self.users: dict[str, dict[str, str]] = {}
+        self.passwords: dict[str, str] = {}
+
+    def policy_list(self) -> str:
+        return json.dumps(self.policies)
+
+    def policy_add(self, name: str, policy: dict[str, Any]) -> None:
+        # MinIO keeps sets and answers in any order
+        statements = [{**one, "Action": one["Action"][::-1]} for one in policy["Statement"][::-1]]
+        self.policies[name] = {**policy, "Statement": statements}
+
+    def user_list(self) -> str:
+        return json.dumps(self.users)
+
+    def user_add(self, user: str, password: str) -> None:
+        self.users.setdefault(user, {})
+        self.passwords[user] = password
+
+    def policy_set(self, policy: str, user: str) -> None:
+        self.users[user]["policyName"] = policy
+
+
+@pytest.fixture
+def admin(monkeypatch: pytest.MonkeyPatch) -> Admin:
+    made = Admin()
+    monkeypatch.setattr(storage_user, "MinioAdmin", lambda **_: made)
+    monkeypatch.setattr(storage_user, "login_of", lambda environment: environment)
+    monkeypatch.setattr(
+        storage_user,
+        "_accepts",
+        lambda login: made.passwords.get(login["POLARIS_ACCESS_KEY"]) == login["POLARIS_SECRET_KEY"],
+    )
+    return made
+
+
+def test_storage_user_is_made_once(admin: Admin) -> None:
+    assert len(storage_user.ensure(ENVIRONMENT)) == 3
+    assert storage_user.ensure(ENVIRONMENT) == []
+    assert admin.users == {"polaris": {"policyName": storage_user.POLICY}}
+
+
+def test_storage_user_follows_its_secret_and_its_policy(admin: Admin) -> None:
+    storage_user.ensure(ENVIRONMENT)
+    assert storage_user.ensure({**ENVIRONMENT, "POLARIS_SECRET_KEY": "new-password"}) == ["user of Polaris"]
+    admin.users["polaris"]["policyName"] = "consoleAdmin"
+    assert storage_user.ensure({**ENVIRONMENT, "POLARIS_SECRET_KEY": "new-password"}) != []
+    assert admin.users["polaris"]["policyName"] == storage_user.POLICY
+
+
+def test_storage_user_may_use_one_bucket_only() -> None:
+    statements = storage_user.policy_of("floe-warehouse")["Statement"]
+    assert {resource for one in statements for resource in one["Resource"]} == {
+        "arn:aws:s3:::floe-warehouse",
+        "arn:aws:s3:::floe-warehouse/*",
+    }
+    assert not any("*" in action for one in statements for action in one["Action"])
