@@ -107,6 +107,17 @@ def test_a_pod_that_is_going_does_not_count(release_state: ModuleType) -> None:
     assert not release_state.judge([deployment()], [], [going], NOW).hopeless
 
 
+@pytest.mark.parametrize(("revision", "stuck"), [("pg-old", ["polaris-1"]), ("pg-new", [])])
+def test_a_pod_that_holds_up_its_own_replacement(
+    release_state: ModuleType, revision: str, stuck: list[str]
+) -> None:
+    item = deployment(updatedReplicas=0, updateRevision="pg-new") | {"kind": "StatefulSet"}
+    broken = pod(waiting("ImagePullBackOff"), labels={"controller-revision-hash": revision})
+    state = release_state.judge([item], [], [broken], NOW)
+    assert state.stuck == stuck
+    assert bool(state.hopeless) != bool(stuck)
+
+
 @pytest.mark.parametrize(("seconds", "hopeless"), [(10, False), (60, True)])
 def test_a_pod_without_a_node(release_state: ModuleType, seconds: int, hopeless: bool) -> None:
     item = pod()
@@ -144,7 +155,7 @@ def test_a_failed_job_counts_once_helm_has_ended(release_state: ModuleType) -> N
 
 def test_a_job_says_how_often_it_failed(release_state: ModuleType) -> None:
     assert release_state.judge([], [job(failed=2)], [], NOW).waiting == {
-        "Job/boot": "to succeed (2 failed so far)"
+        "Job/boot": "its success (2 failed so far)"
     }
 
 

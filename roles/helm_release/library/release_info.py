@@ -53,6 +53,11 @@ settled: {description: Whether waiting makes no difference any more., type: bool
 ready: {description: Whether all of it works., type: bool, returned: always}
 waiting: {description: What is waited for, a line each., type: list, elements: str, returned: always}
 hopeless: {description: What will not heal, a line each., type: list, elements: str, returned: always}
+stuck:
+  description: Pods that hold up a StatefulSet and can be deleted.
+  type: list
+  elements: str
+  returned: always
 parts:
   description: A row for each workload and Job, with part, kind, pods, restarts and state.
   type: list
@@ -92,7 +97,7 @@ def main() -> None:
 
 def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
     """Looks until something is settled or patience is at its end."""
-    first_seen = {}
+    first_seen: dict[Any, float] = {}
     deadline = time.monotonic() + params["patience"]
     while True:
         helm = helm_state(params["background"])
@@ -112,6 +117,7 @@ def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
                 "settled": settled,
                 "ready": state.is_ready and helm not in ("running", "failed"),
                 "waiting": waiting,
+                "stuck": stuck,
                 "parts": parts_of(release.workloads, release.jobs, release.pods, state),
                 "revision": release.revision,
                 "hopeless": [f"{t.name}: {t.what} ({HELP}#{t.remedy})" for t in lasting],

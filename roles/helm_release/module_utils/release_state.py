@@ -55,11 +55,13 @@ class State:
         ready: Names of the workloads and Jobs that are where they should be.
         waiting: Name -> what it waits for.
         hopeless: What will not heal by itself.
+        stuck: Pods of an older revision that will never be ready: a StatefulSet waits for them before it replaces them.
     """
 
     ready: list[str] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
     hopeless: list[Trouble] = field(default_factory=list)
+    stuck: list[str] = field(default_factory=list)
 
     @property
     def is_ready(self) -> bool:
@@ -80,7 +82,9 @@ def judge(
     While Helm runs, a failed Job is one that Helm is about to replace, or whose failure Helm itself reports.
     """
     state = State()
+    revisions = set()
     for item in workloads:
+        revisions.add(item.get("status", {}).get("updateRevision"))
         missing = _workload_waits_for(item)
         refused = _refusal(item, now)
         if refused:
@@ -92,8 +96,14 @@ def judge(
     for job in jobs:
         _judge_job(job, state, helm_runs)
     for pod in pods:
-        if not pod["metadata"].get("deletionTimestamp"):
-            state.hopeless += pod_troubles(pod, now)
+        if pod["metadata"].get("deletionTimestamp"):
+            continue
+        troubles = pod_troubles(pod, now)
+        revision = pod["metadata"].get("labels", {}).get("controller-revision-hash")
+        if troubles and revision and revision not in revisions:
+            state.stuck.append(pod["metadata"]["name"])
+        else:
+            state.hopeless += troubles
     return state
 
 
@@ -106,7 +116,7 @@ def _judge_job(job: Object, state: State, helm_runs: bool) -> None:
         state.hopeless.append(Trouble(_name(job), why, REMEDY_JOB))
     else:
         failed = job.get("status", {}).get("failed", 0)
-        state.waiting[_name(job)] = f"to succeed{f' ({failed} failed so far)' if failed else ''}"
+        state.waiting[_name(job)] = f"its success{f' ({failed} failed so far)' if failed else ''}"
 
 
 def _workload_waits_for(item: Object) -> str:
