@@ -104,11 +104,10 @@ def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
         release = read_release(api, params["namespace"], params["name"])
         state = judge(release.workloads, release.jobs, release.pods, utc_now(), helm_runs=helm == "running")
         now = time.monotonic()
-        first_seen = {trouble: first_seen.get(trouble, now) for trouble in state.hopeless}
-        lasting = [
-            t for t, since in first_seen.items() if helm != "running" or now - since >= LASTING_SECONDS
-        ]
-        settled = bool(lasting) or helm == "failed" or (state.is_ready and helm != "running")
+        first_seen = {seen: first_seen.get(seen, now) for seen in [*state.hopeless, *state.stuck]}
+        lasting = [t for t in state.hopeless if helm != "running" or now - first_seen[t] >= LASTING_SECONDS]
+        stuck = [name for name in state.stuck if now - first_seen[name] >= LASTING_SECONDS]
+        settled = bool(lasting or stuck) or helm == "failed" or (state.is_ready and helm != "running")
         if settled or now >= deadline:
             waiting = [f"{name} waits for {what}" for name, what in state.waiting.items()]
             if helm == "running":

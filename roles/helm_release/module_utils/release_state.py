@@ -55,7 +55,7 @@ class State:
         ready: Names of the workloads and Jobs that are where they should be.
         waiting: Name -> what it waits for.
         hopeless: What will not heal by itself.
-        stuck: Pods of an older revision that will never be ready: a StatefulSet waits for them before it replaces them.
+        stuck: Pods of an older revision that will never be ready: a StatefulSet does not replace them before.
     """
 
     ready: list[str] = field(default_factory=list)
