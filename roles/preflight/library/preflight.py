@@ -267,6 +267,7 @@ def main() -> None:
         problems += rules.ports(params["ports"], port_owners(params["ports"]))
     if "cluster" in checks:
         context, wrong = find_context(params)
+        params["context"] = context  # an empty one would be looked up by that name
         problems += wrong or look_at_cluster(module, checks)
     module.exit_json(changed=False, problems=problems, context=context)
 
