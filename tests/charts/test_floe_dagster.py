@@ -1,0 +1,276 @@
+"""floe-dagster as it is rendered: what a user, a cluster's admission or an attacker would notice."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from dagster import DagsterInstance
+from dagster._core.instance import InstanceRef
+
+from floe_pipeline.settings import Settings, load_settings, variable
+
+from . import policies
+from .conftest import Refusal, Render
+from .helm import CHARTS, REPOSITORY
+from .manifests import Container, Manifests, Probe
+
+NAME = "floe-dagster"
+CHART = CHARTS / NAME
+SERVICES = {"dagster-webserver": {3000}, "dagster-code": {4266}}
+PODS = {"dagster-webserver": "webserver", "dagster-daemon": "daemon", "dagster-code": "code"}
+
+
+@pytest.fixture
+def rendered(render: Render) -> Manifests:
+    return render(NAME)
+
+
+@pytest.fixture
+def code(rendered: Manifests) -> Container:
+    return rendered.pod("dagster-code").container("code")
+
+
+@pytest.fixture
+def daemon(rendered: Manifests) -> Container:
+    return rendered.pod("dagster-daemon").container("daemon")
+
+
+def test_workloads_and_services_have_the_names_of_the_contract(rendered: Manifests) -> None:
+    assert {pod.name: pod.spec.containers[0].name for pod in rendered.pods} == PODS
+    services = rendered.kind("Service")
+    assert {name: set(each.service_ports) for name, each in services.items()} == SERVICES
+
+
+def test_services_lead_to_ports_of_one_workload(rendered: Manifests) -> None:
+    for name, service in rendered.kind("Service").items():
+        (pod,) = (each for each in rendered.pods if service.spec["selector"].items() <= each.labels.items())
+        assert pod.name == name
+        ports = {port.name: port.container_port for port in pod.spec.containers[0].ports}
+        assert {ports[str(target)] for target in service.service_ports.values()} == SERVICES[name]
+
+
+def test_every_container_is_limited(rendered: Manifests) -> None:
+    assert [problem for pod in rendered.pods for problem in policies.without_limits(pod)] == []
+
+
+def test_dagster_fits_beside_the_rest(rendered: Manifests) -> None:
+    memory = policies.sums(rendered.pods)
+    assert memory["requests"] <= 690, "the infrastructure asks for 1100 MiB, Cube for 460, of 4 GiB"
+    assert memory["limits"] <= 1800
+
+
+def test_every_pod_passes_restricted(rendered: Manifests) -> None:
+    assert [problem for pod in rendered.pods for problem in policies.not_restricted(pod)] == []
+
+
+def test_openshift_gives_the_user_ids(render: Render) -> None:
+    objects = render(NAME, {"openshift": True})
+    assert [p for pod in objects.pods for p in policies.not_restricted(pod, fixed_ids=False)] == []
+    assert not re.search(r"(runAsUser|runAsGroup|fsGroup): \d", objects.text)
+
+
+def test_servers_are_watched(rendered: Manifests, code: Container) -> None:
+    assert [problem for pod in rendered.pods for problem in policies.without_good_probes(pod)] == []
+    assert code.liveness_probe is not None
+    assert code.liveness_probe.grpc == {"port": 4266, "service": "DagsterApi"}
+
+
+def test_probes_start_no_python(rendered: Manifests) -> None:
+    for pod in rendered.pods:
+        for container in pod.spec.containers:
+            for probe in (container.startup_probe, container.readiness_probe, container.liveness_probe):
+                assert probe
+                program = probe.exec["command"][0] if probe.exec else None
+                assert program in {None, "/bin/bash"}
+
+
+def run_probe(probe: Probe | None, folder: Path) -> bool:
+    """Run a probe's script with a folder of the test's own as the process' /proc and as /tmp."""
+    assert probe
+    assert probe.exec
+    shell, options, script = probe.exec["command"]
+    local = re.sub(r"/(proc/1|tmp)/", f"{folder}/", script)
+    return subprocess.run([shell, options, local], check=False).returncode == 0
+
+
+def test_daemon_is_ready_when_its_threads_run(daemon: Container, tmp_path: Path) -> None:
+    for threads, ready in ((1, False), (11, True)):
+        (tmp_path / "status").write_text(f"Name:\tdagster-daemon\nThreads:\t{threads}\nSigQ:\t0/1\n")
+        assert run_probe(daemon.readiness_probe, tmp_path) is ready
+        assert run_probe(daemon.startup_probe, tmp_path) is ready
+
+
+def test_daemon_that_uses_no_processor_time_is_dead(daemon: Container, tmp_path: Path) -> None:
+    def alive(user: int, system: int) -> bool:
+        fields = f"S 0 1 1 0 -1 4194560 9 9 9 9 {user} {system} 0 0 20 0 11 0 99"
+        (tmp_path / "stat").write_text(f"1 (dagster (daemon) x) {fields}\n")
+        return run_probe(daemon.liveness_probe, tmp_path)
+
+    assert [alive(100, 5), alive(101, 5), alive(101, 5), alive(101, 6)] == [True, True, False, True]
+
+
+def test_a_read_only_root_leaves_room_to_write(rendered: Manifests) -> None:
+    assert [problem for pod in rendered.pods for problem in policies.without_room_to_write(pod)] == []
+    for pod in rendered.pods:
+        (home,) = (m for m in pod.spec.containers[0].volume_mounts if m.mount_path == "/opt/dagster/home")
+        assert not home.read_only
+
+
+def test_no_secret_is_written_out(rendered: Manifests) -> None:
+    instance = yaml.safe_load(rendered.get("ConfigMap", "dagster").data["dagster.yaml"])
+    password = instance["storage"]["postgres"]["postgres_db"].pop("password")
+    assert password == {"env": "DAGSTER_POSTGRES_PASSWORD"}
+    assert "password" not in json.dumps(instance)
+    assert not rendered.kind("Secret")
+    for pod in rendered.pods:
+        assert [
+            name
+            for container in pod.spec.containers
+            for name in container.values
+            if policies.SECRET.search(name)
+        ] == []
+
+
+def test_secrets_are_those_of_the_readme(rendered: Manifests) -> None:
+    described = set()
+    for line in (CHART / "README.md").read_text().split("## Secrets")[1].split("## ")[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 4 and cells[1].startswith("`"):
+            described |= {(cells[0].strip("`"), key) for key in re.findall(r"`([^`]+)`", cells[1])}
+    used = {key for pod in rendered.pods for c in pod.spec.all_containers for key in c.secret_keys.values()}
+    assert used == described
+
+
+def test_only_the_code_location_can_write_to_the_lake(rendered: Manifests) -> None:
+    holders: dict[str, set[str]] = {}
+    for pod in rendered.pods:
+        for secret, _ in pod.spec.containers[0].secret_keys.values():
+            holders.setdefault(secret, set()).add(pod.name)
+    assert holders == {"floe-postgresql": set(PODS), "floe-polaris-pipeline": {"dagster-code"}}
+
+
+def settings_of(container: Container) -> Settings:
+    """The pipeline's settings as it would read them in this container."""
+    given = {variable(field): field for field in Settings.model_fields}
+    values = {given[each.name]: each.value or "secret" for each in container.env if each.name in given}
+    unknown = {each.name for each in container.env if each.name.startswith("FLOE_")} - set(given)
+    assert unknown == set()
+    return load_settings(**values)
+
+
+def test_values_are_settings_of_the_pipeline(code: Container, monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in Settings.model_fields:
+        monkeypatch.delenv(variable(field), raising=False)
+    mine, default = settings_of(code), load_settings()
+    differ = {field for field in Settings.model_fields if getattr(mine, field) != getattr(default, field)}
+    assert differ == {
+        "target",
+        "catalog_uri",
+        "catalog_client_id",
+        "catalog_client_secret",
+        "traces",
+        "traces_url",
+        "lineage",
+        "duckdb_memory_limit",
+    }
+
+
+def test_big_numbers_reach_the_pipeline_whole(render: Render) -> None:
+    values = yaml.safe_load((CHART / "ci/busy-values.yaml").read_text())
+    settings = settings_of(render(NAME, values).pod("dagster-code").container("code"))
+    assert settings.seed_orders == 1_000_000
+    assert settings.schedule_cron == "* * * * *"
+
+
+def test_instance_is_that_of_demo_ui_but_for_storage_and_logs(rendered: Manifests) -> None:
+    mine = yaml.safe_load(rendered.get("ConfigMap", "dagster").data["dagster.yaml"])
+    theirs = yaml.safe_load((REPOSITORY / "pipeline/src/floe_pipeline/defs/dagster.yaml").read_text())
+    assert set(mine) - set(theirs) == {"storage", "compute_logs"}
+    assert {key: mine[key] for key in theirs} == theirs
+
+
+def test_dagster_accepts_the_instance(rendered: Manifests, tmp_path: Path) -> None:
+    """Without its storage, which would want a database."""
+    config = yaml.safe_load(rendered.get("ConfigMap", "dagster").data["dagster.yaml"])
+    storage = config.pop("storage")
+    assert storage["postgres"]["postgres_db"]["hostname"] == "postgresql"
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
+        assert type(instance.run_launcher).__name__ == "CodeServerRunLauncher"
+        assert type(instance.compute_log_manager).__name__ == "NoOpComputeLogManager"
+
+
+def test_workspace_names_the_code_location_as_the_service_does(rendered: Manifests) -> None:
+    workspace = yaml.safe_load(rendered.get("ConfigMap", "dagster").data["workspace.yaml"])
+    (location,) = workspace["load_from"]
+    server = location["grpc_server"]
+    assert {server["port"]} == SERVICES[server["host"]]
+    assert server["location_name"] == "floe"
+
+
+def test_changed_instance_restarts_everything(render: Render, rendered: Manifests) -> None:
+    changed = render(NAME, {"database": {"name": "other"}})
+    for name in PODS:
+        assert changed.pod(name).annotations != rendered.pod(name).annotations
+
+
+def test_programs_wait_for_the_database_at_each_start(rendered: Manifests) -> None:
+    for name, program in (
+        ("dagster-webserver", "dagster-webserver"),
+        ("dagster-daemon", "dagster-daemon run"),
+    ):
+        container = rendered.pod(name).spec.containers[0]
+        waits, starts = container.command[-1].split("exec " + program)
+        assert "/dev/tcp/postgresql/5432" in waits
+        assert "--workspace /etc/dagster/workspace.yaml" in starts
+
+
+def test_a_run_under_way_may_end(render: Render, rendered: Manifests, code: Container) -> None:
+    assert code.command[0] == "python", "signals reach the code server only if no shell is in between"
+    assert rendered.pod("dagster-code").spec.termination_grace_period_seconds == 60
+    patient = render(NAME, {"drainSeconds": 300}).pod("dagster-code").spec
+    assert patient.termination_grace_period_seconds == 300
+
+
+def test_no_variables_of_services_and_no_api_token(rendered: Manifests) -> None:
+    for pod in rendered.pods:
+        assert pod.spec.enable_service_links is False
+        assert pod.spec.automount_service_account_token is False
+
+
+def test_one_image_can_be_replaced(render: Render) -> None:
+    image = {"repository": "mirror/replaced", "tag": "9.9.9", "pullPolicy": "Always"}
+    objects = render(NAME, {"image": image, "imagePullSecrets": ["mirror"]})
+    for pod in objects.pods:
+        assert pod.spec.containers[0].image == "mirror/replaced:9.9.9"
+        assert (pod.spec.model_extra or {})["imagePullSecrets"] == [{"name": "mirror"}]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"webserverr": {}}, "webserverr"),
+        ({"image": {"tag": ""}}, "/image/tag"),
+        ({"generation": {"seedOrder": 5}}, "seedOrder"),
+        ({"generation": {"seedOrders": 0}}, "seedOrders"),
+        ({"generation": {"cycleOrders": "many"}}, "cycleOrders"),
+        ({"generation": {"scheduleCron": "every 5 minutes"}}, "scheduleCron"),
+        ({"maintenance": {"compactFiles": 1}}, "compactFiles"),
+        ({"engine": {"duckdbMemoryLimit": "1Gi"}}, "1Gi"),
+        ({"telemetry": {"traces": "file"}}, "traces"),
+        ({"telemetry": {"otlpEndpoint": "jaeger:4318"}}, "otlpEndpoint"),
+        ({"database": {"port": 0}}, "port"),
+        ({"lake": {"uri": "polaris"}}, "uri"),
+        ({"target": "embedded"}, "target"),
+        ({"drainSeconds": 0}, "drainSeconds"),
+        ({"code": {"resources": {"limits": {"memory": "lots"}}}}, "lots"),
+    ],
+    ids=lambda value: json.dumps(value) if isinstance(value, dict) else "",
+)
+def test_wrong_values_are_refused_by_name(refusal: Refusal, values: dict[str, object], message: str) -> None:
+    assert message in refusal(NAME, values)
