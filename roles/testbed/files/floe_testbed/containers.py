@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,12 +73,12 @@ def import_images(images: list[ImageArchive], marks: Path) -> list[str]:
     """
     imported_from: dict[str, list[str]] = json.loads(marks.read_text()) if marks.exists() else {}
     there, done = present(), []
-    for image in images:
-        digests = {there.get(ref, "") for ref in image.refs}
-        if "" not in digests and [[image.hash, digest] for digest in digests] == [
-            imported_from.get(image.ref)
-        ]:
+    for number, image in enumerate(images, 1):
+        known = imported_from.get(image.ref, ["", ""])
+        if known[0] == image.hash and all(there.get(ref) == known[1] for ref in image.refs):
             continue
+        sys.stderr.write(f"{number} of {len(images)}: {image.ref}, {image.size >> 20} MiB\n")
+        sys.stderr.flush()
         _ctr("images", "import", str(image.archive))
         digest = present().get(image.ref)
         if digest is None:
@@ -88,9 +89,8 @@ def import_images(images: list[ImageArchive], marks: Path) -> list[str]:
         marks.write_text(json.dumps(imported_from, indent=1))
         done.append(image.ref)
     stale = sorted(set(there) - {ref for image in images for ref in image.refs})
-    if stale and not _ctr(
-        "containers", "list", "--quiet"
-    ):  # a young cluster: nobody else has imported any yet
+    # a young cluster: nobody else has imported any yet
+    if stale and not _ctr("containers", "list", "--quiet"):
         _ctr("images", "remove", *stale)
     return done
 
