@@ -21,6 +21,7 @@ CHARTS = REPOSITORY / "charts"
 STAND_INS = REPOSITORY / "roles/testbed/files/charts"
 TOOLS = REPOSITORY / ".cache/bin"  # made by scripts/kubernetes_tools.py
 MINIO_CHART = REPOSITORY / ".cache/charts/minio"  # the same
+KUBERNETES = "1.34.0"  # that of the testbed; a helm that was compiled by hand believes in an old one
 PLACES = (TOOLS, REPOSITORY / "build/testbed/bin", *map(Path, os.get_exec_path()))
 
 
@@ -49,7 +50,15 @@ class Helm:
             HelmError: the chart cannot be rendered with these values.
         """
         return Manifests(
-            self.run("template", chart.name, str(chart), "--namespace", namespace, values=values)
+            self.run(
+                "template",
+                chart.name,
+                str(chart),
+                "--namespace",
+                namespace,
+                f"--kube-version={KUBERNETES}",
+                values=values,
+            )
         )
 
     def lint(self, chart: Path, values: Mapping[str, Any] | None = None) -> str:
@@ -58,7 +67,7 @@ class Helm:
         Raises:
             HelmError: the linter found something.
         """
-        return self.run("lint", str(chart), "--strict", values=values)
+        return self.run("lint", str(chart), "--strict", f"--kube-version={KUBERNETES}", values=values)
 
     def run(self, *arguments: str, values: Mapping[str, Any] | None = None) -> str:
         """Standard output of a command.
