@@ -1,6 +1,6 @@
 """Keeps the lake in being: what a pod lost with its emptyDir is made anew without a hand.
 
-Every few seconds it uses bucket and catalog as their users do. When that fails it runs the bootstrap again.
+Every few seconds it uses bucket and catalog as their users do. What is missing twice is bootstrapped again.
 When Polaris or Marquez are up but their tables are gone from the database, only a new pod of theirs makes
 them again: then it restarts that Deployment, first at once, then ever more seldom. Ready while all is well.
 
@@ -106,9 +106,9 @@ class Keeper:
     lineage: Suspect = field(default_factory=lambda: Suspect("marquez"))
 
     def tick(self) -> None:
-        """Look once, and repair what is missing."""
+        """Look once, and repair what was missing the last time too: after an install the hook is at it."""
         problem = self.missing()
-        if problem and self.repair():
+        if problem and problem == self.problem and self._servers_are_up() and self.repair():
             problem = self.missing()
         self._note(problem)
         now = time.monotonic()
@@ -128,7 +128,7 @@ class Keeper:
             if not login_of(self.environment).bucket_exists(bucket):
                 return f"there is no bucket {bucket}"
         except UNREACHABLE as error:
-            return f"the storage user of Polaris: {type(error).__name__}: {error}"
+            return f"the storage user of Polaris: {getattr(error, 'code', 'no answer')}"
         for user, namespace in (("CATALOG", "bronze"), ("CUBE", "gold")):
             try:
                 token = self._token(user)
@@ -168,12 +168,18 @@ class Keeper:
             },
         )
 
-    def _realm_is_gone(self) -> bool:
-        """Polaris calls itself ready, and does not know its root any more."""
-        if self.problem is None:
-            return False
+    def _servers_are_up(self) -> bool:
+        """Polaris and MinIO call themselves ready."""
+        storage = f"{self.environment['FLOE_S3_ENDPOINT']}/minio/health/ready"
         try:
-            return self.client.get(CATALOG_HEALTH).is_success and not self._token("ROOT").is_success
+            return all(self.client.get(url).is_success for url in (CATALOG_HEALTH, storage))
+        except httpx.HTTPError:
+            return False
+
+    def _realm_is_gone(self) -> bool:
+        """All is up, and yet Polaris does not know its root any more."""
+        try:
+            return bool(self.problem) and self._servers_are_up() and not self._token("ROOT").is_success
         except httpx.HTTPError:
             return False
 
