@@ -58,6 +58,19 @@ def test_a_changed_template_is_another_version(
     assert before != after
 
 
+def test_what_checkers_leave_is_not_the_chart(
+    chart_folder: ModuleType, source: Path, folders: dict[str, str], tmp_path: Path
+) -> None:
+    _, before = chart_folder.build_chart(source, tmp_path / "out", folders, None)
+    for left in (".mypy_cache/a.json", "files/__pycache__/a.pyc", ".DS_Store"):
+        (source / left).parent.mkdir(parents=True, exist_ok=True)
+        (source / left).write_text("left")
+    assert chart_folder.build_chart(source, tmp_path / "out", folders, None) == (False, before)
+    (source / "templates" / "b.yaml").write_text("kind: Pod\n")
+    chart_folder.build_chart(source, tmp_path / "out", folders, None)
+    assert not (tmp_path / "out" / ".mypy_cache").exists()
+
+
 def test_repositories_are_ours_when_dependencies_are_downloaded(
     chart_folder: ModuleType, source: Path, tmp_path: Path
 ) -> None:

@@ -55,9 +55,12 @@ def build_chart(
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent) as folder:
         copy = Path(folder) / source.name
-        shutil.copytree(source, copy, ignore=lambda _, names: {"charts"} & set(names))
-        for name, chart_of_it in folders.items():
-            shutil.copytree(chart_of_it, copy / "charts" / name)
+        for file in _files(source):
+            if file.parts[0] != "charts":
+                _copy(source / file, copy / file)
+        for name, root in folders.items():
+            for file in _files(root):
+                _copy(root / file, copy / "charts" / name / file)
         if wanted and not folders:
             _download(copy, wanted, run_helm, home=destination.parent / ".helm")
         file = copy / "Chart.yaml"
@@ -108,14 +111,28 @@ def _download(copy: Path, wanted: Mapping[str, Any], run_helm: Callable[..., Non
     run_helm("dependency", "build", str(copy), home=home)
 
 
+def _files(root: Path) -> list[Path]:
+    """Returns a chart's files, in order and relative to it; what checkers and editors leave is none of them."""
+
+    def is_left(part: str) -> bool:
+        return part == "__pycache__" or (part.startswith(".") and part != ".helmignore")
+
+    inside = (file.relative_to(root) for file in root.rglob("*") if file.is_file())
+    return sorted(file for file in inside if not any(map(is_left, file.parts)))
+
+
+def _copy(source: Path, destination: Path) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, destination)
+
+
 def _digest(source: Path, folders: Mapping[str, Path]) -> str:
     digest = hashlib.sha256()
     for label, root in [("", source), *sorted(folders.items())]:
-        for file in sorted(root.rglob("*")):
-            inside = file.relative_to(root)
-            if file.is_file() and (label or inside.parts[0] != "charts"):
-                digest.update(f"{label}/{inside.as_posix()}\0".encode())
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
+        for file in _files(root):
+            if label or file.parts[0] != "charts":
+                digest.update(f"{label}/{file.as_posix()}\0".encode())
+                digest.update(hashlib.sha256((root / file).read_bytes()).digest())
     return digest.hexdigest()
 
 
