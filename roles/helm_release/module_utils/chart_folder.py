@@ -112,7 +112,7 @@ def _download(copy: Path, wanted: Mapping[str, Any], run_helm: Callable[..., Non
 
 
 def _files(root: Path) -> list[Path]:
-    """Returns a chart's files, in order and relative to it; what checkers and editors leave is none of them."""
+    """Returns a chart's files, in order and relative to it, without what checkers and editors leave."""
 
     def is_left(part: str) -> bool:
         return part == "__pycache__" or (part.startswith(".") and part != ".helmignore")
