@@ -1,5 +1,6 @@
 """Refusals: each names what is wrong and what to do, all at once, before anything is touched."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -159,3 +160,22 @@ def test_settings_that_are_wrong_are_refused(text):
 
 def test_settings_survive_the_file(machine):
     assert Settings.from_json(machine.to_json()) == machine
+
+
+def test_other_minimums_are_no_reason_to_start_the_node_anew(machine):
+    assert dataclasses.replace(machine, minimum_memory_mib=2, minimum_disk_gib=2) == machine
+    assert dataclasses.replace(machine, kubernetes=Path("/other")) != machine
+
+
+def test_the_disk_has_to_hold_what_the_first_build_makes(machine, monkeypatch):
+    settings = dataclasses.replace(machine, minimum_disk_gib=24)
+    usage = type("Usage", (), {"free": 10 << 30})
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda folder: usage)
+    (problem,) = preflight.problems(settings)
+    assert "10 GiB are free" in problem
+    assert "24 are needed" in problem
+    settings.image_store.mkdir(parents=True)
+    assert preflight.problems(settings) == []
+    usage.free = 3 << 30
+    assert all("4 are needed" in problem for problem in preflight.problems(settings))
+    assert preflight.problems(settings) != []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,9 @@ class Settings:
         kubernetes: folder with kube-apiserver, kubelet, kubectl, etcd ...; only needed to start the testbed.
         tools: folder with helm; likewise.
         minimum_memory_mib: memory that has to be available before anything is started.
-        minimum_disk_gib: room that has to be left where cache and state are.
+        minimum_disk_gib: room that has to be free before the first build.
+
+    Two are equal when the same node comes of them: the minimums are asked for before it starts, never after.
     """
 
     checkout: Path
@@ -45,8 +47,8 @@ class Settings:
     kubeconfig: Path
     kubernetes: Path = Path()
     tools: Path = Path()
-    minimum_memory_mib: int = 4096
-    minimum_disk_gib: int = 12
+    minimum_memory_mib: int = field(default=4096, compare=False)
+    minimum_disk_gib: int = field(default=24, compare=False)
 
     @classmethod
     def from_json(cls, text: str) -> Settings:

@@ -30,6 +30,7 @@ PROGRAMS = {
 # the same for what builds the stack's images
 IMAGE_PROGRAMS = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
 _IMAGES = Path(__file__).parents[1] / "images"
+_RUNNING_DISK_GIB = 4  # volumes and logs, once programs and images are in the cache
 _CONTROLLERS = ("cpu", "memory", "pids", "cpuset")
 # what it is for, with the modules that bring it: a script that works where it is there
 _FEATURES = {
@@ -166,11 +167,15 @@ def _room(settings: Settings) -> list[str]:
             f"{available} MiB of memory are available, {settings.minimum_memory_mib} are needed: "
             "end something, or lower testbed_minimum_memory_mib"
         )
-    for folder in {_existing(settings.cache), _existing(STATE)}:
+    running = min(_RUNNING_DISK_GIB, settings.minimum_disk_gib)
+    first = not settings.image_store.exists()
+    needed = {_existing(STATE): running}
+    needed[_existing(settings.cache)] = settings.minimum_disk_gib if first else running
+    for folder, gib in needed.items():
         free = shutil.disk_usage(folder).free >> 30
-        if free < settings.minimum_disk_gib:
+        if free < gib:
             found.append(
-                f"{free} GiB are free on the disk of {folder}, {settings.minimum_disk_gib} are needed: "
+                f"{free} GiB are free on the disk of {folder}, {gib} are needed: "
                 "make room, move testbed_cache, or lower testbed_minimum_disk_gib"
             )
     return found

@@ -23,7 +23,7 @@ from .progress import Progress
 _RECIPES = Path(__file__).resolve().parents[1]
 _REPOSITORY = _RECIPES.parents[3]
 _WORKERS = 2
-_KEEP_OLD = 2  # archives of earlier recipes, so that going back a commit costs nothing
+_KEEP_OLD = 1  # archive of the recipe before, so that going back a commit costs nothing
 
 
 def main() -> int:
