@@ -60,7 +60,8 @@ securityContext:
 
 {{/*
 An init container that waits for PostgreSQL: while the databases are being made the server listens on 127.0.0.1 alone,
-so an answer means that they are there. Without it the Java programs would end, and their next try comes late.
+so an answer means that they are there. Without it the Java programs would end, and their next try comes late. The user
+is named because there is none of this uid in the image, and pg_isready makes no attempt without a name.
 */}}
 {{- define "floe.waitForDatabase" -}}
 {{- $image := .Values.postgresql.image -}}
@@ -70,7 +71,7 @@ so an answer means that they are there. Without it the Java programs would end, 
     - /bin/bash
     - -ec
     - |
-      until pg_isready --quiet --host postgresql --timeout 3; do
+      until pg_isready --quiet --host postgresql --username postgres --timeout 3; do
         [[ -n ${waiting:-} ]] || echo "waiting for postgresql:5432"
         waiting=yes
         sleep 1
