@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -196,6 +197,15 @@ def test_waiting_ends_when_all_answer_or_names_who_does_not(
     assert capsys.readouterr().out.count("waiting for") == 1
     lake.lineage = False
     assert wait_for.wait(0, [f"{address}/health", f"{address}/lineage"]).keys() == {f"{address}/lineage"}
+
+
+def test_waiting_says_by_its_exit_code_whether_all_answered(lake: Lake, address: str) -> None:
+    command = [sys.executable, wait_for.__file__, "0.1", f"{address}/health"]
+    assert subprocess.run(command, check=False).returncode == 0
+    lake.healthy = False
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert f"{address}/health did not answer in 0.1 s" in done.stderr
 
 
 class Admin:

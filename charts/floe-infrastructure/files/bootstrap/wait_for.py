@@ -36,4 +36,6 @@ def wait(seconds: float, urls: list[str]) -> dict[str, str]:
 
 if __name__ == "__main__":
     late = wait(float(sys.argv[1]), sys.argv[2:])
-    sys.exit("\n".join(f"{url} did not answer in {sys.argv[1]} s: {why}" for url, why in late.items()))
+    for late_url, why in late.items():
+        print(f"{late_url} did not answer in {sys.argv[1]} s: {why}", file=sys.stderr)
+    sys.exit(1 if late else 0)
