@@ -1,6 +1,6 @@
 """Keeps the lake in being: what a pod lost with its emptyDir is made anew without a hand.
 
-Every few seconds it uses bucket and catalog as their users do. What is missing twice is bootstrapped again.
+Every few seconds it uses bucket and catalog as their users do. What stays missing is bootstrapped again.
 When Polaris or Marquez are up but their tables are gone from the database, only a new pod of theirs makes
 them again: then it restarts that Deployment, first at once, then ever more seldom. Ready while all is well.
 
@@ -27,7 +27,7 @@ from storage_user import UNREACHABLE, ensure, login_of
 
 PORT: Final = 8080
 STALE_AFTER: Final = 120.0  # seconds: a look and a bootstrap with all their time limits take less
-CERTAIN: Final = 3  # looks in a row before a Deployment is restarted
+CERTAIN: Final = 3  # looks in a row before anything is done: after an install the hook is at it
 FIRST_PAUSE: Final = 60.0  # seconds to the next restart, doubled each time
 LONGEST_PAUSE: Final = 900.0
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -95,20 +95,33 @@ class Suspect:
 
 @dataclass
 class Keeper:
-    """Looks and repairs; `problem` is what is wrong at the moment, None when nothing is."""
+    """Looks and repairs.
+
+    Attributes:
+        environment: what the bootstrap needs.
+        kubernetes: restarts Deployments.
+        client: for the catalog and for health checks.
+        problem: what is wrong at the moment, None when nothing is.
+        times: how often in a row something was missing though everything was up.
+        looked: when the last look ended, on the monotonic clock.
+        catalog: Polaris, whose realm may be gone from the database.
+        lineage: Marquez, whose tables may be gone from it.
+    """
 
     environment: Mapping[str, str]
     kubernetes: Kubernetes
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
     problem: str | None = "not looked yet"
+    times: int = 0
     looked: float = field(default_factory=time.monotonic)
     catalog: Suspect = field(default_factory=lambda: Suspect("polaris"))
     lineage: Suspect = field(default_factory=lambda: Suspect("marquez"))
 
     def tick(self) -> None:
-        """Look once, and repair what was missing the last time too: after an install the hook is at it."""
+        """Look once, and repair what stays missing while everything is up."""
         problem = self.missing()
-        if problem and problem == self.problem and self._servers_are_up() and self.repair():
+        self.times = self.times + 1 if problem and self._servers_are_up() else 0
+        if self.times >= CERTAIN and self.repair():
             problem = self.missing()
         self._note(problem)
         now = time.monotonic()
