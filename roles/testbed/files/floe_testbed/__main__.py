@@ -20,13 +20,14 @@ from .system_images import write_system_images
 
 
 def check(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Refuses, or says that nothing stands in the way."""
+    """Says what stands in the way, and which packages are missing."""
     found = preflight.problems(
         arguments.settings,
         packages_will_be_installed=arguments.packages_will_be_installed,
         stack_images=arguments.stack_images,
     )
-    return {"changed": False, "problems": found}
+    packages = preflight.missing_packages(stack_images=arguments.stack_images)
+    return {"changed": False, "problems": found, "missing_packages": packages}
 
 
 def build(arguments: argparse.Namespace) -> dict[str, Any]:

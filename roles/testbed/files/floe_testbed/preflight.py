@@ -66,8 +66,7 @@ def problems(
     ours = owner()
     if ours is None:
         found += _names()
-    wanted = PROGRAMS | (IMAGE_PROGRAMS if stack_images else {})
-    missing = sorted({package for program, package in wanted.items() if not _has(program)})
+    missing = missing_packages(stack_images=stack_images)
     if missing and not packages_will_be_installed:
         found.append(
             f"missing programs: `apt-get install {' '.join(missing)}`, or let testbed_install_packages do it"
@@ -78,6 +77,12 @@ def problems(
         if not missing:  # those programs try the kernel
             found += _kernel()
     return found
+
+
+def missing_packages(*, stack_images: bool) -> list[str]:
+    """Returns the Debian packages whose programs this machine lacks."""
+    wanted = PROGRAMS | (IMAGE_PROGRAMS if stack_images else {})
+    return sorted({package for program, package in wanted.items() if not _has(program)})
 
 
 def _ownership(settings: Settings) -> list[str]:
