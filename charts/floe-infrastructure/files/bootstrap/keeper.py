@@ -10,8 +10,10 @@ From the environment: what storage_user.py and `floe bootstrap` need, KEEPER_SEC
 from __future__ import annotations
 
 import os
+import signal
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -235,6 +237,7 @@ def serve(keeper: Keeper) -> ThreadingHTTPServer:
 
 def main() -> None:
     """Look until the pod is told to stop."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the first process of a container has no default
     keeper = Keeper(os.environ, Kubernetes(os.environ["KEEPER_NAMESPACE"]))
     serve(keeper)
     while True:
