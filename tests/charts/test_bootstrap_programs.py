@@ -43,8 +43,10 @@ class Lake:
 
     def __init__(self) -> None:
         self.users = {"ROOT", "CATALOG", "CUBE"}
+        self.alive = True
         self.healthy = True
         self.lineage = True
+        self.database = True
         self.bucket = True
         self.storage_user = True
         self.repairs = 0
@@ -65,6 +67,8 @@ class Lake:
         return self.bootstrap_works
 
     def answer(self, method: str, path: str, body: str) -> int:
+        if path == "/alive":
+            return 200 if self.alive else 503
         if path in {"/health", "/minio/health/ready"}:
             return 200 if self.healthy else 503
         if path == "/lineage":
@@ -103,7 +107,10 @@ def address(lake: Lake) -> Iterator[str]:
 
 @pytest.fixture
 def keeper(lake: Lake, address: str, monkeypatch: pytest.MonkeyPatch) -> keeping.Keeper:
-    monkeypatch.setattr(keeping, "CATALOG_HEALTH", f"{address}/health")
+    monkeypatch.setattr(keeping, "CATALOG_READY", f"{address}/health")
+    monkeypatch.setattr(keeping, "CATALOG_ALIVE", f"{address}/alive")
+    monkeypatch.setattr(keeping, "LINEAGE_ALIVE", f"{address}/alive")
+    monkeypatch.setattr(keeping, "database_is_up", lambda: lake.database)
     monkeypatch.setattr(keeping, "LINEAGE", f"{address}/lineage")
     monkeypatch.setattr(keeping, "login_of", lambda environment: lake)
     monkeypatch.setattr(keeping.Keeper, "repair", lambda self: lake.repair())
@@ -132,8 +139,11 @@ def test_what_stays_lost_is_made_anew(keeper: keeping.Keeper, lake: Lake, lost: 
     assert (keeper.problem, lake.repairs, lake.restarted) == (None, 1, [])
 
 
-def test_a_lost_realm_restarts_polaris_once_that_is_certain(keeper: keeping.Keeper, lake: Lake) -> None:
-    lake.users, lake.bootstrap_works = set(), False
+@pytest.mark.parametrize("ready", [True, False], ids=["calls itself ready", "knows that it is not"])
+def test_a_lost_realm_restarts_polaris_once_that_is_certain(
+    keeper: keeping.Keeper, lake: Lake, ready: bool
+) -> None:
+    lake.users, lake.bootstrap_works, lake.healthy = set(), False, ready
     for _ in range(keeping.CERTAIN - 1):
         keeper.tick()
     assert lake.restarted == []
@@ -144,8 +154,10 @@ def test_a_lost_realm_restarts_polaris_once_that_is_certain(keeper: keeping.Keep
     assert lake.restarted == ["polaris"], "a restart is given time"
 
 
-def test_a_polaris_that_is_down_is_not_restarted(keeper: keeping.Keeper, lake: Lake) -> None:
-    lake.users, lake.bootstrap_works, lake.healthy = set(), False, False
+@pytest.mark.parametrize("down", ["alive", "database"])
+def test_what_no_restart_would_cure_is_not_restarted(keeper: keeping.Keeper, lake: Lake, down: str) -> None:
+    lake.users, lake.bootstrap_works, lake.healthy, lake.lineage = set(), False, False, False
+    setattr(lake, down, False)
     for _ in range(3 * keeping.CERTAIN):
         keeper.tick()
     assert (lake.repairs, lake.restarted) == (0, [])

@@ -48,7 +48,7 @@ def test_every_container_is_limited(rendered: Manifests) -> None:
 
 def test_cube_fits_beside_the_rest(rendered: Manifests) -> None:
     memory = policies.sums(rendered.pods)
-    assert memory["requests"] <= 460, "the infrastructure asks for 1100 MiB, Dagster for 690, of 4 GiB"
+    assert memory["requests"] <= 384, "the infrastructure asks for 1100 MiB, Dagster for 752, of 4 GiB"
     assert memory["limits"] <= 1280
 
 

@@ -60,8 +60,8 @@ def test_every_container_is_limited(rendered: Manifests) -> None:
 
 def test_dagster_fits_beside_the_rest(rendered: Manifests) -> None:
     memory = policies.sums(rendered.pods)
-    assert memory["requests"] <= 690, "the infrastructure asks for 1100 MiB, Cube for 460, of 4 GiB"
-    assert memory["limits"] <= 1800
+    assert memory["requests"] <= 752, "the infrastructure asks for 1100 MiB, Cube for 384, of 4 GiB"
+    assert memory["limits"] <= 2304
 
 
 def test_every_pod_passes_restricted(rendered: Manifests) -> None:

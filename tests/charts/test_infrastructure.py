@@ -25,6 +25,7 @@ SERVICES = {
     "polaris-mgmt": {8182},
     "jaeger": {16686, 4317, 4318},
     "marquez": {5000},
+    "marquez-admin": {5001},
     "marquez-web": {3000},
 }
 IMAGES = {
@@ -53,6 +54,11 @@ def test_services_have_the_names_and_ports_of_the_contract(rendered: Manifests) 
     assert {
         name: set(services[name].service_ports) >= ports for name, ports in SERVICES.items()
     } == dict.fromkeys(SERVICES, True)
+
+
+def test_health_is_to_be_had_of_pods_that_are_not_ready(rendered: Manifests) -> None:
+    for name in ("polaris-mgmt", "marquez-admin"):
+        assert rendered.get("Service", name).spec["publishNotReadyAddresses"] is True
 
 
 def test_services_select_exactly_one_workload(rendered: Manifests) -> None:

@@ -1,7 +1,7 @@
 """Keeps the lake in being: what a pod lost with its emptyDir is made anew without a hand.
 
 Every few seconds it uses bucket and catalog as their users do. What stays missing is bootstrapped again.
-When Polaris or Marquez are up but their tables are gone from the database, only a new pod of theirs makes
+When Polaris or Marquez are alive but their tables are gone from the database, only a new pod of theirs makes
 them again: then it restarts that Deployment, first at once, then ever more seldom. Ready while all is well.
 
 From the environment: what storage_user.py and `floe bootstrap` need, KEEPER_SECONDS and KEEPER_NAMESPACE.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -33,8 +34,12 @@ CERTAIN: Final = 3  # looks in a row before anything is done: after an install t
 FIRST_PAUSE: Final = 60.0  # seconds to the next restart, doubled each time
 LONGEST_PAUSE: Final = 900.0
 ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-CATALOG_HEALTH: Final = "http://polaris-mgmt:8182/q/health/ready"
+# Health is asked for at the Services that lead to a pod also when it is not ready.
+CATALOG_READY: Final = "http://polaris-mgmt:8182/q/health/ready"
+CATALOG_ALIVE: Final = "http://polaris-mgmt:8182/q/health/live"
+LINEAGE_ALIVE: Final = "http://marquez-admin:5001/ping"
 LINEAGE: Final = "http://marquez:5000/api/v1/namespaces"
+DATABASE: Final = ("postgresql", 5432)
 
 
 class Kubernetes:
@@ -129,7 +134,7 @@ class Keeper:
         now = time.monotonic()
         for suspect, lost in ((self.catalog, self._realm_is_gone()), (self.lineage, self._lineage_is_gone())):
             if suspect.found(lost, now):
-                say(f"restarting {suspect.deployment}: it is up, but its tables are gone from the database")
+                say(f"restarting {suspect.deployment}: it is alive but does not work, and the database is up")
                 try:
                     self.kubernetes.restart(suspect.deployment)
                 except (httpx.HTTPError, OSError) as error:
@@ -185,23 +190,26 @@ class Keeper:
 
     def _servers_are_up(self) -> bool:
         """Polaris and MinIO call themselves ready."""
-        storage = f"{self.environment['FLOE_S3_ENDPOINT']}/minio/health/ready"
-        try:
-            return all(self.client.get(url).is_success for url in (CATALOG_HEALTH, storage))
-        except httpx.HTTPError:
-            return False
+        return self._answers(CATALOG_READY) and self._answers(
+            f"{self.environment['FLOE_S3_ENDPOINT']}/minio/health/ready"
+        )
 
     def _realm_is_gone(self) -> bool:
-        """All is up, and yet Polaris does not know its root any more."""
-        try:
-            return bool(self.problem) and self._servers_are_up() and not self._token("ROOT").is_success
-        except httpx.HTTPError:
+        """Database and Polaris are alive, and yet its root cannot log in."""
+        if not self.problem or not database_is_up() or not self._answers(CATALOG_ALIVE):
             return False
+        try:
+            return not self._token("ROOT").is_success
+        except httpx.HTTPError:
+            return True
 
     def _lineage_is_gone(self) -> bool:
-        """Marquez answers, and cannot read its tables."""
+        """Database and Marquez are alive, and yet it cannot read its tables."""
+        return not self._answers(LINEAGE) and database_is_up() and self._answers(LINEAGE_ALIVE)
+
+    def _answers(self, url: str) -> bool:
         try:
-            return self.client.get(LINEAGE).is_server_error
+            return self.client.get(url).is_success
         except httpx.HTTPError:
             return False
 
@@ -209,6 +217,15 @@ class Keeper:
         if problem != self.problem:
             say(problem or "all is well")
         self.problem = problem
+
+
+def database_is_up() -> bool:
+    """Whether PostgreSQL lets anybody in, which it does once its databases are made."""
+    try:
+        with socket.create_connection(DATABASE, timeout=3):
+            return True
+    except OSError:
+        return False
 
 
 def say(text: str) -> None:
