@@ -232,7 +232,7 @@ def test_programs_wait_for_the_database_at_each_start(rendered: Manifests) -> No
 
 def test_a_run_under_way_may_end(render: Render, rendered: Manifests, code: Container) -> None:
     assert code.command[0] == "python", "signals reach the code server only if no shell is in between"
-    assert rendered.pod("dagster-code").spec.termination_grace_period_seconds == 60
+    assert rendered.pod("dagster-code").spec.termination_grace_period_seconds == 120
     patient = render(NAME, {"drainSeconds": 300}).pod("dagster-code").spec
     assert patient.termination_grace_period_seconds == 300
 
