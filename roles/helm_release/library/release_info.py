@@ -126,7 +126,7 @@ def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
 
 def helm_state(results_file: str | None) -> str:
     """Returns running, failed or ended; what an asynchronous task wrote first says `started`."""
-    if not results_file:
+    if not results_file or not Path(results_file).exists():
         return "ended"
     result = json.loads(Path(results_file).read_text() or '{"started": 1}')
     if result.get("started") and not result.get("finished"):
