@@ -130,30 +130,32 @@ def dead_collector(request: pytest.FixtureRequest) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def test_a_dead_collector_costs_a_run_less_than_half_a_second(dead_collector: str) -> None:
-    def run_seconds(run: int) -> float:
-        telemetry.configure(load_settings(traces="otlp", otlp_endpoint=dead_collector), f"service-{run}")
-        began = time.perf_counter()
-        with telemetry.run_trace("job", run_id=RUN):
-            for _ in range(200):
-                with telemetry.span("work"):
-                    pass
-        return time.perf_counter() - began
-
-    assert (
-        min(run_seconds(run) for run in range(3)) < 0.5
-    )  # the best of three: other tests use the machine too
+def test_a_run_does_not_wait_for_a_dead_collector(
+    dead_collector: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry, "COLLECTOR_SECONDS", 120.0)  # what waiting for an answer would take
+    telemetry.configure(load_settings(traces="otlp", otlp_endpoint=dead_collector))
+    began = time.perf_counter()
+    with telemetry.run_trace("job", run_id=RUN):
+        for _ in range(200):
+            with telemetry.span("work"):
+                pass
+    assert time.perf_counter() - began < 30
 
 
-def test_nobody_waits_twice_for_a_dead_collector(dead_collector: str) -> None:
+def test_nobody_waits_twice_for_a_dead_collector(
+    dead_collector: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry, "COLLECTOR_SECONDS", 120.0)
     telemetry.configure(load_settings(traces="otlp", otlp_endpoint=dead_collector))
     with telemetry.run_trace("first", run_id=RUN):
         pass
     began = time.perf_counter()
-    for _ in range(5):
+    runs = 100
+    for _ in range(runs):
         with telemetry.run_trace("next", run_id=RUN):
             pass
-    assert time.perf_counter() - began < 0.5
+    assert time.perf_counter() - began < runs * telemetry.FLUSH_SECONDS / 2
 
 
 def test_a_process_ends_at_once_with_a_dead_collector(dead_collector: str) -> None:
@@ -170,7 +172,7 @@ print(time.time())
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
     )
-    assert time.time() - float(done.stdout) < 3
+    assert time.time() - float(done.stdout) < 15
     assert done.stderr.count("\n") <= 1
     assert "Traceback" not in done.stderr
 
