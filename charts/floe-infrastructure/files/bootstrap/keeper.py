@@ -158,7 +158,7 @@ class Keeper:
                 bearer = {"Authorization": f"Bearer {token.json()['access_token']}"}
                 self.client.get(url, headers=bearer).raise_for_status()
             except httpx.HTTPError as error:
-                return f"namespace {namespace} of the catalog: {error}"
+                return f"namespace {namespace} of the catalog: {str(error).partition(chr(10))[0]}"
         return None
 
     def repair(self) -> bool:
