@@ -157,7 +157,7 @@ def test_second_up_changes_nothing_and_mends_what_is_missing(checkout):
     assert PID_FILE.read_text() == pid
 
 
-@pytest.mark.parametrize("seconds", [0.2, 0.35, 0.6, 1.5])
+@pytest.mark.parametrize("seconds", [0.2, 0.35, 0.5, 0.8, 1.5])
 def test_interrupted_up_can_be_run_again(checkout, seconds):
     process = start(checkout)
     time.sleep(seconds)

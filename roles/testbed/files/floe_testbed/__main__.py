@@ -102,11 +102,11 @@ def main() -> int:
         command.add_argument("--packages-will-be-installed", action="store_true")
         command.add_argument("--stack-images", action="store_true")
     internal = commands.add_parser("run-node", help="(started by `up` in namespaces of its own)")
-    internal.add_argument("host_pid", type=int)
+    internal.add_argument("host_namespace", type=int)
     arguments = parser.parse_args()
     try:
         if arguments.command == "run-node":
-            node.run_node(Settings.from_json(SETTINGS_FILE.read_text()), arguments.host_pid)
+            node.run_node(Settings.from_json(SETTINGS_FILE.read_text()), arguments.host_namespace)
         else:
             arguments.settings = Settings.from_json(arguments.settings)
             sys.stdout.write(json.dumps(_COMMANDS[arguments.command](arguments)) + "\n")

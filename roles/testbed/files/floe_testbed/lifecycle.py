@@ -124,7 +124,9 @@ def _start(settings: Settings) -> None:
         folder.mkdir()
     pki.create()
     cgroups.create()
-    with (LOGS / "supervisor.log").open("ab") as log:
+    # In the cgroup from its first moment, and with a way to this machine's network that does not end with us:
+    # should this process be killed now, the next one finds a node that goes on, or one that it can end.
+    with (LOGS / "supervisor.log").open("ab") as log, Path("/proc/self/ns/net").open("rb") as namespace:
         subprocess.Popen(  # noqa: S603 - our own command line
             [
                 "/usr/bin/unshare",
@@ -134,8 +136,10 @@ def _start(settings: Settings) -> None:
                 "-m",
                 __package__,
                 "run-node",
-                str(os.getpid()),
+                str(namespace.fileno()),
             ],
+            pass_fds=[namespace.fileno()],
+            preexec_fn=cgroups.enter,  # noqa: PLW1509 - there is one thread
             env=_ENVIRONMENT,
             cwd="/",
             stdin=subprocess.DEVNULL,

@@ -42,10 +42,11 @@ def run(*argv: str, text: str | None = None) -> str:
     return done.stdout
 
 
-def connect_node(host_pid: int) -> None:
-    """Inside the node's namespace: lays the cable to the namespace of host_pid and sets up the node's end."""
+def connect_node(host_namespace: Path) -> None:
+    """Inside the node's namespace: lays the cable to this machine's and sets up the node's end."""
     run("ip", "link", "set", "lo", "up")
-    run("ip", "link", "add", NODE_LINK, "type", "veth", "peer", "name", HOST_LINK, "netns", str(host_pid))
+    host = str(host_namespace)
+    run("ip", "link", "add", NODE_LINK, "type", "veth", "peer", "name", HOST_LINK, "netns", host)
     run("ip", "address", "add", f"{NODE_ADDRESS}/{LINK_PREFIX}", "dev", NODE_LINK)
     run("ip", "link", "set", NODE_LINK, "up")
     # The node's own calls to a service need a route before kube-proxy's rules turn them to a pod.

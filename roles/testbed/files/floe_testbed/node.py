@@ -1,7 +1,8 @@
 """The process behind the testbed: sets up the node's namespaces from inside, supervises, cleans up.
 
-It is started by `unshare --net --mount`. Every mount that the kubelet and containerd make, and
-every rule and link of the node's network, exists there only: it goes with the last process, whatever ends it.
+It is started by `unshare --net --mount`, in the daemons' cgroup. Every mount that the kubelet and
+containerd make, and every rule and link of the node's network, exists there only: it goes with the last
+process, whatever ends it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from .supervisor import Supervisor
 _SYSCTLS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
 
 
-def run_node(settings: Settings, host_pid: int) -> None:
-    """Runs the node until SIGTERM; host_pid is a process in this machine's network namespace."""
-    cgroups.enter()
+def run_node(settings: Settings, host_namespace: int) -> None:
+    """Runs the node until SIGTERM; host_namespace is this machine's network namespace, an open file."""
     PID_FILE.write_text(str(os.getpid()))
     _cover_host_files()
-    network.connect_node(host_pid)
+    network.connect_node(Path(f"/proc/{os.getpid()}/fd/{host_namespace}"))
+    os.close(host_namespace)
     write_configuration(settings)
     supervisor = Supervisor(daemons(settings), STATUS_FILE, LOGS)
     supervisor.run()
