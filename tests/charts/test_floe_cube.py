@@ -73,6 +73,11 @@ def test_only_readiness_asks_the_catalog(cube: Container) -> None:
     assert paths == ["/", "/readyz", "/"]
 
 
+def test_cube_says_why_it_is_not_ready(rendered: Manifests) -> None:
+    """Without its address nobody could read the message; a client would only time out."""
+    assert rendered.get("Service", "cube").spec["publishNotReadyAddresses"] is True
+
+
 def test_a_read_only_root_leaves_room_to_write(rendered: Manifests, cube: Container) -> None:
     assert [problem for pod in rendered.pods for problem in policies.without_room_to_write(pod)] == []
     assert cube.values["HOME"] == "/tmp", "DuckDB keeps extensions in its home"
