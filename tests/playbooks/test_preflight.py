@@ -203,3 +203,4 @@ def test_a_registry_is_asked(registry: ModuleType, registry_host: str) -> None:
 
 def test_a_registry_that_does_not_answer(registry: ModuleType) -> None:
     assert "cannot be reached from here" in registry.missing("127.0.0.1:9/team/there:1")
+    assert "cannot be reached from here" in registry.missing("127.0.0.1:port/team/there:1")

@@ -259,8 +259,9 @@ def main() -> None:
     problems, context = [], ""
     if "settings" in checks:
         problems += rules.settings(params["settings"]) + rules.same_ports(params["ports"])
-    if not problems:  # otherwise a chart that cannot be rendered says the same once more
-        problems += [f"chart {name}: {r['error']}" for name, r in params["rendered"].items() if r["error"]]
+    if problems:  # what was rendered from them would only be wrong once more
+        params["rendered"] = {}
+    problems += [f"chart {name}: {r['error']}" for name, r in params["rendered"].items() if r["error"]]
     if "tools" in checks:
         problems += check_tools(params)
     if "ports" in checks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import urllib.error
@@ -33,7 +34,7 @@ def missing(image: str) -> str:
         status, challenge = _head(url, {})
         if status == 401 and "bearer" in challenge.lower():
             status, _ = _head(url, {"Authorization": f"Bearer {_token(challenge)}"})
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return f"its registry {host} cannot be reached from here ({getattr(error, 'reason', error)})"
     if status == 200:
         return ""
