@@ -64,7 +64,7 @@ clean: ## Remove environments, caches and build results
 .PHONY: test-charts test-cube charts-readme
 test-charts: test-environment ## Render, lint and validate every chart with Helm 3 and 4, and assert on what they make
 	@$(PYTHON) scripts/kubernetes_tools.py
-	.venv/bin/pytest tests/charts $(ARGS)
+	.venv/bin/pytest --numprocesses 2 --dist loadgroup tests/charts $(ARGS)
 
 test-cube: test-environment ## The data model in a real Cube (from npm, needs Node.js 20) on the embedded lake: numbers, freshness, healing
 	.venv/bin/pytest tests/cube $(ARGS)

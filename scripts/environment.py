@@ -57,14 +57,13 @@ def version_of(interpreter):
 
 
 def find_python(wanted):
-    """Return the path of an interpreter whose version is in `wanted`, the running one first, or None."""
+    """Return the path of an interpreter of the first version in `wanted` that this machine has, or None."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    candidates = [sys.executable]
     for version in wanted:
-        candidates += [shutil.which(f"python{version}"), *sorted(pyenv.glob(f"{version}.*/bin/python"))]
-    for candidate in filter(None, candidates):
-        if version_of(candidate) in wanted:
-            return str(candidate)
+        pyenvs = sorted(pyenv.glob(f"{version}.*/bin/python"))
+        for candidate in filter(None, [sys.executable, shutil.which(f"python{version}"), *pyenvs]):
+            if version_of(candidate) == version:
+                return str(candidate)
     return None
 
 
