@@ -36,6 +36,10 @@ options:
     description: >-
       Results file of an asynchronous task that runs Helm; nothing is settled before that has ended.
     type: path
+  hooks:
+    description: Whether Jobs of hooks have to have succeeded, too.
+    type: bool
+    default: true
   patience:
     description: Look again every second, for as many seconds, before answering that nothing is settled yet.
     type: int
@@ -80,6 +84,7 @@ def main() -> None:
             "name": {"type": "str", "required": True},
             "namespace": {"type": "str", "required": True},
             "background": {"type": "path"},
+            "hooks": {"type": "bool", "default": True},
             "patience": {"type": "int", "default": 0},
             "explain": {"type": "bool", "default": False},
         },
@@ -102,7 +107,8 @@ def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
     while True:
         helm = helm_state(params["background"])
         release = read_release(api, params["namespace"], params["name"])
-        state = judge(release.workloads, release.jobs, release.pods, utc_now(), helm_runs=helm == "running")
+        jobs = release.jobs if params["hooks"] else []
+        state = judge(release.workloads, jobs, release.pods, utc_now(), helm_runs=helm == "running")
         now = time.monotonic()
         first_seen = {seen: first_seen.get(seen, now) for seen in [*state.hopeless, *state.stuck]}
         lasting = [t for t in state.hopeless if helm != "running" or now - first_seen[t] >= LASTING_SECONDS]
@@ -117,7 +123,7 @@ def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
                 "ready": state.is_ready and helm not in ("running", "failed"),
                 "waiting": waiting,
                 "stuck": stuck,
-                "parts": parts_of(release.workloads, release.jobs, release.pods, state),
+                "parts": parts_of(release.workloads, jobs, release.pods, state),
                 "revision": release.revision,
                 "hopeless": [f"{t.name}: {t.what} ({HELP}#{t.remedy})" for t in lasting],
             }
