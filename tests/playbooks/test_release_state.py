@@ -166,3 +166,17 @@ def test_description_names_the_reason_of_the_last_end(release_state: ModuleType)
     text, remedy = release_state.describe_pod(pod(killed))
     assert "3 restarts, last ended with 137 (OOMKilled)" in text
     assert remedy == "oomkilled"
+
+
+@pytest.mark.parametrize(
+    ("found", "held"),
+    [
+        ([{"name": "a", "image": "i", "probe": {"period": 3, "path": "/"}}, {"name": "b"}], True),
+        ([{"name": "a", "image": "i", "probe": {"period": 10}}], False),
+        ([{"name": "b", "probe": {"period": 3}}], False),
+        (None, False),
+    ],
+)
+def test_a_patch_that_holds_already(release_state: ModuleType, found: Any, held: bool) -> None:
+    wanted = {"spec": {"containers": [{"name": "a", "probe": {"period": 3}}]}}
+    assert release_state.holds(wanted, {"spec": {"containers": found, "more": 1}}) == held

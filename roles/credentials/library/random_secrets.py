@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Makes Secrets with random values that nobody but the API server gets to see."""
+"""Makes a namespace and Secrets in it, with random values that nobody but the API server gets to see."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from kubernetes.client.exceptions import ApiException
 
 DOCUMENTATION = r"""
 module: random_secrets
-short_description: Make Secrets with random values, each once
+short_description: Make a namespace and Secrets with random values in it, each once
 description:
   - Values are drawn here and sent to the API server; they are in no argument and in no result.
   - What is there is never changed. A key that a Secret lacks is added. Two runs at once end with the same
     values.
 options:
-  namespace: {description: Namespace; it must exist., type: str, required: true}
+  namespace: {description: Namespace; made when it is missing., type: str, required: true}
+  namespace_labels: {description: Labels that it has to have., type: dict, default: {}}
   secrets:
     description: >-
       Name of a Secret -> list of its parts, each C({kind: password, key}), C({kind: text, key, text}) or
@@ -34,7 +35,7 @@ extends_documentation_fragment: [kubernetes.core.k8s_auth_options]
 
 RETURN = r"""
 made:
-  description: Names of the Secrets that were made or got a key.
+  description: What was made or changed, by name.
   type: list
   elements: str
   returned: always
@@ -95,12 +96,37 @@ def ensure_secret(
     )
 
 
+def ensure_namespace(api: Api, name: str, labels: dict[str, str], *, dry: bool) -> bool:
+    """Makes a namespace or adds the labels that it lacks; returns whether something was to do."""
+    path = "/api/v1/namespaces"
+    try:
+        found = json.loads(api.request("get", f"{path}/{name}", serialize=False).data)
+    except ApiException as error:
+        if error.status != NOT_FOUND:
+            raise
+        found = None
+    if found and labels.items() <= found["metadata"].get("labels", {}).items():
+        return False
+    body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    if not dry:
+        try:
+            if found is None:
+                api.request("post", path, body=body)
+                return True
+        except ApiException as error:
+            if error.status != CONFLICT:  # another run was faster: it gets the labels below
+                raise
+        api.request("patch", f"{path}/{name}", body=body, content_type="application/merge-patch+json")
+    return True
+
+
 def main() -> None:
     """Entry point."""
     module = AnsibleK8SModule(
         argument_spec={
             **AUTH_ARG_SPEC,
             "namespace": {"type": "str", "required": True},
+            "namespace_labels": {"type": "dict", "default": {}},
             "secrets": {"type": "dict", "required": True, "no_log": False},
             "labels": {"type": "dict", "default": {}},
         },
@@ -110,8 +136,11 @@ def main() -> None:
     path, labels = f"/api/v1/namespaces/{module.params['namespace']}/secrets", module.params["labels"]
     try:
         api: Api = get_api_client(module).client
+        namespace, dry = module.params["namespace"], module.check_mode
+        if ensure_namespace(api, namespace, module.params["namespace_labels"], dry=dry):
+            made.append(f"namespace {namespace}")
         for name, parts in module.params["secrets"].items():
-            if ensure_secret(api, path, name, parts, labels=labels, dry=module.check_mode):
+            if ensure_secret(api, path, name, parts, labels=labels, dry=dry):
                 made.append(name)
     except (CoreException, ApiException, SpecificationError) as error:
         module.fail_json(msg=f"Secrets in {module.params['namespace']}: {error}")

@@ -12,6 +12,7 @@ from ansible.module_utils.release_reader import Api, last_events, last_lines, re
 from ansible.module_utils.release_state import (
     container_statuses,
     describe_pod,
+    holds,
     is_well,
     judge,
     parts_of,
@@ -40,6 +41,7 @@ options:
     description: Whether Jobs of hooks have to have succeeded, too.
     type: bool
     default: true
+  patches: {description: Patches of its workloads., type: list, elements: dict, default: []}
   patience:
     description: Look again every second, for as many seconds, before answering that nothing is settled yet.
     type: int
@@ -57,6 +59,11 @@ settled: {description: Whether waiting makes no difference any more., type: bool
 ready: {description: Whether all of it works., type: bool, returned: always}
 waiting: {description: What is waited for, a line each., type: list, elements: str, returned: always}
 hopeless: {description: What will not heal, a line each., type: list, elements: str, returned: always}
+unpatched:
+  description: Patches that would change something.
+  type: list
+  elements: dict
+  returned: always
 stuck:
   description: Pods that hold up a StatefulSet and can be deleted.
   type: list
@@ -85,6 +92,7 @@ def main() -> None:
             "namespace": {"type": "str", "required": True},
             "background": {"type": "path"},
             "hooks": {"type": "bool", "default": True},
+            "patches": {"type": "list", "elements": "dict", "default": []},
             "patience": {"type": "int", "default": 0},
             "explain": {"type": "bool", "default": False},
         },
@@ -123,6 +131,9 @@ def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
                 "ready": state.is_ready and helm not in ("running", "failed"),
                 "waiting": waiting,
                 "stuck": stuck,
+                "unpatched": [
+                    p for p in params["patches"] if not any(holds(p, w) for w in release.workloads)
+                ],
                 "parts": parts_of(release.workloads, jobs, release.pods, state),
                 "revision": release.revision,
                 "hopeless": [f"{t.name}: {t.what} ({HELP}#{t.remedy})" for t in lasting],

@@ -188,6 +188,16 @@ def parts_of(
     return rows
 
 
+def holds(wanted: object, found: object) -> bool:
+    """Whether a strategic merge patch would change nothing; items of lists go by their names."""
+    if isinstance(wanted, dict):
+        return isinstance(found, dict) and all(holds(value, found.get(key)) for key, value in wanted.items())
+    if isinstance(wanted, list) and all(isinstance(item, dict) and "name" in item for item in wanted):
+        named = {item.get("name"): item for item in found} if isinstance(found, list) else {}
+        return all(holds(item, named.get(item["name"])) for item in wanted)
+    return wanted == found
+
+
 def container_statuses(pod: Object) -> list[Object]:
     """Statuses of a pod's containers, in the order in which they start."""
     status = pod.get("status", {})
