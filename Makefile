@@ -96,7 +96,7 @@ target-%:
 
 .PHONY: testbed-up testbed-down testbed-status test-testbed test-cluster
 TOOLS   := export PATH="$(CURDIR)/.venv-tools/bin:$$PATH";
-TESTBED := $(TOOLS) ansible-playbook playbooks/testbed.yml
+TESTBED := $(TOOLS) ansible-playbook -i inventory/testbed playbooks/testbed.yml
 testbed-up: root-on-linux tools-environment ## Build what is not in the cache, start the cluster, give it the images
 	@$(TESTBED) -e testbed_state=present $(ARGS)
 
