@@ -24,6 +24,7 @@ const SET_UP = `
   SET GLOBAL http_timeout = 10;
   SET GLOBAL http_retries = 1;`;
 
+// Detached first: ATTACH OR REPLACE keeps a lake of the same name and address, and all that DuckDB remembers of it.
 // Table metadata is kept for the freshness: that spares every query a call of the catalog.
 const ATTACH_LAKE = `
   CREATE OR REPLACE SECRET floe_catalog (
@@ -33,7 +34,8 @@ const ATTACH_LAKE = `
     OAUTH2_SCOPE ${quoted(setting('FLOE_CATALOG_SCOPE'))},
     OAUTH2_SERVER_URI ${quoted(`${catalogUri}/v1/oauth/tokens`)}
   );
-  ATTACH OR REPLACE ${quoted(setting('FLOE_CATALOG_NAME'))} AS lake (
+  DETACH DATABASE IF EXISTS lake;
+  ATTACH IF NOT EXISTS ${quoted(setting('FLOE_CATALOG_NAME'))} AS lake (
     TYPE iceberg,
     ENDPOINT ${quoted(catalogUri)},
     SECRET floe_catalog,
@@ -41,8 +43,9 @@ const ATTACH_LAKE = `
     MAX_TABLE_STALENESS '${freshnessSeconds} seconds'
   );`;
 
-// What DuckDB calls a failure of the catalog or the storage, or a lake whose marts were not built yet.
-const LAKE_FAILED = /^(Catalog|Connection|HTTP|IO|Invalid Configuration|Network|Permission) Error/;
+// What DuckDB calls a failure of the catalog or the storage, a lake whose marts were not built yet, or one that is
+// being attached anew.
+const LAKE_FAILED = /^((Catalog|Connection|HTTP|IO|Invalid Configuration|Network|Permission) Error|Binder Error: Catalog "lake")/;
 
 class CubeDataSource extends DuckDBDriver {
   /** Whether the last query failed because of the lake. */
@@ -53,8 +56,8 @@ class CubeDataSource extends DuckDBDriver {
   /**
    * Attaches the lake or fails, and then the next query tries again; the driver's own initSql would only log.
    *
-   * DuckDB is opened once, loading its extensions takes half a second. ATTACH OR REPLACE leaves the lake that was
-   * attached before to the queries that run in it.
+   * DuckDB is opened once, loading its extensions takes half a second. Detaching leaves the lake that was attached
+   * before to the queries that run in it.
    */
   async init() {
     this.#opened ??= this.#open();
@@ -88,8 +91,8 @@ class CubeDataSource extends DuckDBDriver {
   /**
    * Asks the catalog, where the driver's own asks DuckDB alone; /readyz calls it.
    *
-   * After a failure the next query attaches anew, because DuckDB keeps what it was told at first: a secret that was
-   * rotated meanwhile, or a catalog that was lost and made again.
+   * After a failure the next query attaches anew, because DuckDB keeps what it was told once: above all that there is
+   * no namespace gold, which it concludes for good from any query while a catalog is made again, or refuses.
    */
   async testConnection() {
     try {

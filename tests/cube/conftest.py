@@ -20,8 +20,10 @@ import pytest
 
 from floe_pipeline.demo import append_next
 from floe_pipeline.embedded import CATALOG_DATABASE, WAREHOUSE, embedded_platform
+from floe_pipeline.lake.bootstrap import CUBE, GRANTS, bootstrap
 from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.lake.engine import connect, extension_directory
+from floe_pipeline.lake.management import Management
 from floe_pipeline.settings import Settings
 from floe_pipeline.transform import runner
 
@@ -32,6 +34,7 @@ from doubles.cube_server import CubeAddress, environment, lay_out, new_address
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "floe-cube"
 FRESHNESS_SECONDS = 1
+LINES, LINE = 12, 400  # how much of Cube's log, and of each line, explains a failure
 START = datetime(2026, 3, 1, tzinfo=UTC)
 SIZES = {"seed_customers": 200, "seed_products": 60, "seed_orders": 1500, "seed": 7}
 
@@ -48,24 +51,36 @@ class Shop:
     _duckdb: duckdb.DuckDBPyConnection = field(init=False)
     _running: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
     _until: datetime = START
+    _is_up: bool = False
+    _has_marts: bool = False
 
     def start(self) -> None:
         """Let the catalog answer."""
         platform = embedded_platform(self.home, port=self.port, overrides=SIZES)
         self.settings = self._running.enter_context(platform)
         self._duckdb = self._running.enter_context(connect(self.settings))
+        self._is_up = True
 
     def stop(self) -> None:
         """Take the catalog down; the lake stays."""
+        self._is_up = False
         self._running.close()
 
     def lose(self) -> None:
         """Lose all state but the credentials, as a cluster does when its disks are gone."""
         self.stop()
+        self._has_marts = False
         runner._disconnect()  # a run in the cluster is a new process, with a connection of its own
         shutil.rmtree(self.home / WAREHOUSE)
         for file in self.home.glob(f"{CATALOG_DATABASE}*"):
             file.unlink()
+
+    def revoke_cube(self) -> None:
+        """Take Cube's rights away."""
+        with Management.log_in(self.settings) as management:
+            grants = f"/catalogs/{self.settings.catalog_name}/catalog-roles/{CUBE}/grants"
+            for grant in GRANTS[CUBE]:
+                management.send("POST", grants, {"grant": grant})  # POST is how Polaris revokes
 
     def add(self) -> None:
         """Commit what comes next, the seed or a batch of orders, and bring the marts up to date."""
@@ -74,6 +89,16 @@ class Shop:
         self._until += timedelta(days=1)
         append_next(lake, self.settings, batch_id=f"until {self._until}", until=self._until)
         runner.build(self.settings, lake=lake)
+        self._has_marts = True
+
+    def mend(self) -> None:
+        """Give back whatever was taken: the catalog, the rights, the marts."""
+        if not self._is_up:
+            self.stop()  # what a start that failed left behind
+            self.start()
+        bootstrap(self.settings)
+        if not self._has_marts:
+            self.add()
 
     def ask(self, sql: str) -> list[Row]:
         """Rows from a DuckDB of one's own, which sees every commit at once."""
@@ -82,28 +107,49 @@ class Shop:
 
 @dataclass
 class Cube:
-    """A running Cube.
+    """Cube, with the chart's configuration.
 
     Attributes:
         address: where it is.
         node: program that runs JavaScript as Cube does.
         folder: its working folder, with cube.js and model/.
         environment: its variables.
+        log: what it writes.
+        last: its last answer to `post` or `health`.
     """
 
     address: CubeAddress
     node: Path
     folder: Path
     environment: dict[str, str] = field(repr=False)
+    log: Path
+    last: httpx.Response | None = None
+    _running: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        server = serving(
+            [str(self.node), "../node_modules/@cubejs-backend/server/bin/server"],
+            env=self.environment,
+            cwd=self.folder,
+            ready=answers(f"{self.address.url}/readyz"),
+            log=self.log,
+        )
+        self._running.enter_context(server)
+
+    def stop(self) -> None:
+        """End it."""
+        self._running.close()
 
     def post(self, **query: Any) -> httpx.Response:
         """The answer of the REST API to a query."""
-        return httpx.post(
+        self.last = httpx.post(
             f"{self.address.url}/cubejs-api/v1/load",
             json={"query": query},
             headers=self.address.headers(),
             timeout=60,
         )
+        return self.last
 
     def load(self, **query: Any) -> list[dict[str, Any]]:
         """Rows of a query that succeeds."""
@@ -133,7 +179,14 @@ class Cube:
 
     def health(self, path: str) -> int:
         """Status of a health check."""
-        return httpx.get(self.address.url + path, timeout=30).status_code
+        self.last = httpx.get(self.address.url + path, timeout=30)
+        return self.last.status_code
+
+    def state(self) -> str:
+        """Its last answer and the end of its log, to explain a failure."""
+        said = f"{self.last.status_code} {self.last.url} {self.last.text}" if self.last else "none"
+        lines = [line[:LINE] for line in self.log.read_text().splitlines()[-LINES:]]
+        return "\n".join([f"last answer of Cube: {said}", "end of its log:", *lines])
 
 
 def plain(value: object) -> object:
@@ -188,11 +241,7 @@ def cube(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cube]
         "FLOE_CATALOG_SCOPE": shop.settings.catalog_scope,
         "FLOE_CUBE_FRESHNESS_SECONDS": str(FRESHNESS_SECONDS),
     }
-    with serving(
-        [str(node), "../node_modules/@cubejs-backend/server/bin/server"],
-        env=variables,
-        cwd=conf,
-        ready=answers(f"{address.url}/readyz"),
-        log=folder / "log",
-    ):
-        yield Cube(address, node, conf, variables)
+    made = Cube(address, node, conf, variables, folder / "log")
+    made.start()
+    yield made
+    made.stop()
