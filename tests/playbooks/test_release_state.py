@@ -59,6 +59,13 @@ def test_ready(release_state: ModuleType) -> None:
     assert state.ready == ["Deployment/polaris", "Job/boot"]
 
 
+def test_what_only_needs_time_says_what_to_read(release_state: ModuleType) -> None:
+    late = deployment(readyReplicas=0)
+    assert release_state.judge([late], [], [], NOW).remedy == "it-takes-longer-than-the-deadline"
+    assert release_state.judge([late], [], [pod(waiting("ErrImagePull"))], NOW).remedy == ""
+    assert release_state.judge([deployment()], [], [], NOW).remedy == ""
+
+
 def test_nothing_there_is_not_ready(release_state: ModuleType) -> None:
     assert not release_state.judge([], [], [], NOW).is_ready
 

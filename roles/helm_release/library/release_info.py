@@ -75,6 +75,7 @@ parts:
   elements: dict
   returned: always
 revision: {description: Number and status of the last revision., type: str, returned: always}
+remedy: {description: What to read when nothing but time seems to be missing., type: str, returned: always}
 explanation: {description: For a person to read., type: list, elements: str, returned: when asked for}
 """
 
@@ -103,6 +104,8 @@ def main() -> None:
         result = look(api, module.params)
         if module.params["explain"]:
             result["explanation"] = explain(api, module.params)
+            if result["remedy"]:
+                result["explanation"].append(f"It may only need more time ({result['remedy']})")
     except (CoreException, ApiException) as error:
         module.fail_json(msg=f"release {module.params['name']}: {error}")
     module.exit_json(changed=False, **result)
@@ -136,6 +139,7 @@ def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
                 ],
                 "parts": parts_of(release.workloads, jobs, release.pods, state),
                 "revision": release.revision,
+                "remedy": f"{HELP}#{state.remedy}" if state.remedy else "",
                 "hopeless": [f"{t.name}: {t.what} ({HELP}#{t.remedy})" for t in lasting],
             }
         time.sleep(1)  # between two looks at the API server

@@ -68,6 +68,11 @@ class State:
         """Whether everything is there and works."""
         return bool(self.ready) and not self.waiting and not self.hopeless
 
+    @property
+    def remedy(self) -> str:
+        """What to read of the whole when it is waited for and nothing is hopeless; else empty."""
+        return REMEDY_SLOW if self.waiting and not self.hopeless else ""
+
 
 def judge(
     workloads: Iterable[Object],
