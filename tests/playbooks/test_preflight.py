@@ -165,6 +165,24 @@ def test_images_of_manifests_and_their_full_names(rules: ModuleType) -> None:
     assert rules.full_name("quay.io/minio/minio:1") == "quay.io/minio/minio:1"
 
 
+def test_images_that_no_node_has(rules: ModuleType) -> None:
+    listed = [
+        {"names": ["floe-pipeline:local"]},
+        {"names": ["docker.io/apache/polaris:1", "a@sha256:0"]},
+        {"names": None},
+    ]
+    nodes = [{"status": {"images": listed}}, {"status": {}}]
+    wanted = {"floe-pipeline:local", "apache/polaris:1", "minio:1"}
+    assert rules.absent_images(nodes, wanted) == ["docker.io/library/minio:1"]
+
+
+def test_an_image_of_our_own_has_to_be_built(rules: ModuleType) -> None:
+    problem = rules.unbuilt_image(rules.full_name("floe-pipeline:local"))
+    assert "has to be built first (docker build -t floe-pipeline:local pipeline)" in problem
+    assert "it has to be built first (make testbed-up" in rules.unbuilt_image("localhost/floe/jaeger:none")
+    assert rules.unbuilt_image("docker.io/apache/polaris:1") == ""
+
+
 class Registry(BaseHTTPRequestHandler):
     """A registry that gives everybody a token and has one image."""
 

@@ -187,21 +187,10 @@ def chart_of(cluster: Cluster, namespace: str, release: str) -> str | None:
 def check_images(cluster: Cluster, wanted: set[str]) -> list[str]:
     """Problems of images that are not on a node."""
     nodes = cluster.items("/api/v1/nodes")
-    there = {
-        name
-        for node in nodes
-        for image in node["status"].get("images", [])
-        for name in image.get("names") or []
-    }
-    complete = all(len(node["status"].get("images", [])) != MOST_IMAGES for node in nodes)
-    absent = sorted(image for image in map(rules.full_name, wanted) if image not in there)
-    local = [image for image in absent if image.startswith("localhost/")]
-    problems = [
-        f"image {image} is on no node, and no registry has it: it has to be built first"
-        for image in local
-        if complete
-    ]
-    remote = [image for image in absent if image not in local]
+    complete = all(len(node["status"].get("images") or []) != MOST_IMAGES for node in nodes)
+    unbuilt = {image: rules.unbuilt_image(image) for image in rules.absent_images(nodes, wanted)}
+    problems = [what for what in unbuilt.values() if what and complete]
+    remote = [image for image, what in unbuilt.items() if not what]
     with ThreadPoolExecutor(8) as pool:
         for image, why in zip(remote, pool.map(registry.missing, remote), strict=True):
             if why:

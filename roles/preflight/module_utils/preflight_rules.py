@@ -19,6 +19,7 @@ PORT_NAMES = ("dagster", "cube_api", "cube_sql", "jaeger", "marquez", "minio")
 IMAGE_NAMES = (
     "pipeline", "polaris", "polaris_admin_tool", "marquez", "marquez_web", "postgresql", "minio", "jaeger",
 )  # fmt: skip
+OUR_IMAGE = "docker.io/library/floe-pipeline"  # built on the user's machine, and in no registry
 RELEASE = "meta.helm.sh/release-name"
 OURS = ("app.kubernetes.io/part-of", "floe-demo")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -262,6 +263,31 @@ def ports(wanted: Mapping[str, Any], owner: Mapping[int, str]) -> list[str]:
 def images_of(manifests: Iterable[Object]) -> set[str]:
     """Returns every image that the pods of the manifests name."""
     return {c["image"] for item in manifests for c in _containers(_pod_spec(item))}
+
+
+def absent_images(nodes: Iterable[Object], wanted: Iterable[str]) -> list[str]:
+    """Returns the full names of images that are on no node; Docker's own runtime lists short ones."""
+    listed = {
+        full_name(name)
+        for node in nodes
+        for image in node["status"].get("images") or []
+        for name in image.get("names") or []
+    }
+    return sorted({full_name(image) for image in wanted} - listed)
+
+
+def unbuilt_image(image: str) -> str:
+    """Returns what to do for an image (by its full name) that no registry has; empty for others."""
+    if image.rpartition(":")[0] == OUR_IMAGE:
+        how = "docker build -t floe-pipeline:local pipeline"
+    elif image.startswith("localhost/"):
+        how = "make testbed-up does it for those of the testbed"
+    else:
+        return ""
+    return (
+        f"image {image} is on no node and in no registry: it has to be built first ({how}),"
+        " docs/troubleshooting.md#an-image-cannot-be-pulled"
+    )
 
 
 def full_name(image: str) -> str:
