@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from pathlib import Path
 
 import pytest
 import yaml
 
 from . import policies
-from .conftest import Refusal, Render
-from .helm import CHARTS
+from .conftest import Chart, Refusal, Render
+from .helm import CHARTS, Helm
 from .manifests import Manifests
 
 NAME = "floe-infrastructure"
@@ -47,6 +49,25 @@ def values_file(name: str) -> dict[str, object]:
 @pytest.fixture
 def rendered(render: Render) -> Manifests:
     return render(NAME)
+
+
+def test_another_version_of_the_chart_leaves_the_pods_alone(
+    helm: Helm, chart: Chart, rendered: Manifests, tmp_path: Path
+) -> None:
+    newer = tmp_path / NAME
+    shutil.copytree(chart(NAME), newer)
+    description = newer / "Chart.yaml"
+    description.write_text(re.sub(r"^version:.*$", "version: 99.0.0", description.read_text(), flags=re.M))
+    objects = helm.template(newer)
+    labels = objects.get("Deployment", "polaris").raw["metadata"]["labels"]
+    assert labels["helm.sh/chart"] == f"{NAME}-99.0.0"
+    assert templates(objects) == templates(rendered)
+
+
+def templates(objects: Manifests) -> dict[str, object]:
+    """What the pods of each Deployment and StatefulSet are made from."""
+    kinds = ("Deployment", "StatefulSet")
+    return {name: item.spec["template"] for kind in kinds for name, item in objects.kind(kind).items()}
 
 
 def test_services_have_the_names_and_ports_of_the_contract(rendered: Manifests) -> None:

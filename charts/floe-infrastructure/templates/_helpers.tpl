@@ -1,12 +1,24 @@
-{{/* What several templates share: labels, images, security contexts, waiting for the database. */}}
+{{/* What several templates share: labels, checksums, images, security contexts, waiting for the database. */}}
 
 {{/* Labels of an object; call with (list $ "component"). */}}
 {{- define "floe.labels" -}}
 {{- $root := index . 0 -}}
 helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version | replace "+" "_" }}
+{{ include "floe.podLabels" . }}
+{{- end }}
+
+{{/* Labels of a pod: without the chart's version, with which every pod would be made anew. Called like floe.labels. */}}
+{{- define "floe.podLabels" -}}
+{{- $root := index . 0 -}}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 app.kubernetes.io/part-of: floe
 {{ include "floe.selector" . }}
+{{- end }}
+
+{{/* Checksum of what a ConfigMap holds, whatever its labels are; call with (list $ "/path/of/its/template.yaml"). */}}
+{{- define "floe.checksum" -}}
+{{- $root := index . 0 -}}
+{{- (include (print $root.Template.BasePath (index . 1)) $root | fromYaml).data | toJson | sha256sum -}}
 {{- end }}
 
 {{/* Labels that select a component's pods; call with (list $ "component"). */}}
