@@ -62,9 +62,9 @@ clean: ## Remove environments, caches and build results
 ## Charts
 
 .PHONY: test-charts test-cube charts-readme
-test-charts: test-environment ## Render, lint and validate every chart with Helm 3 and 4, and assert on what they make
+test-charts: test-environment ## Charts rendered and validated with Helm 3 and 4; inputs that playbooks must refuse
 	@$(PYTHON) scripts/kubernetes_tools.py
-	.venv/bin/pytest --numprocesses 2 --dist loadgroup tests/charts $(ARGS)
+	.venv/bin/pytest --numprocesses 2 --dist loadgroup tests/charts tests/playbooks $(ARGS)
 
 test-cube: test-environment ## The data model in a real Cube (from npm, needs Node.js 20) on the embedded lake: numbers, freshness, healing
 	.venv/bin/pytest tests/cube $(ARGS)
