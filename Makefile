@@ -6,7 +6,7 @@ PYTHON  ?= python3
 FLOE    := .venv/bin/floe
 PYTHONS := 3.11 3.12 3.13
 # What depends on the interpreter most, and needs no minute of it; .venv's Python runs everything.
-UNIT_TESTS := $(addprefix pipeline/tests/,synthetic lake verify catalog/test_contract.py)
+UNIT_TESTS := $(addprefix pipeline/tests/,synthetic verify catalog/test_contract.py lake/test_settings.py lake/test_publish.py)
 
 .PHONY: help
 help:
