@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from . import policies
 from .conftest import Chart, Refusal, Render
 from .helm import CHARTS, REPOSITORY, STAND_INS, Helm, find_tool
 
@@ -41,6 +42,11 @@ def test_helm_3_and_4_render_the_same(every_helm: Helm, render: Render, chart: C
         assert sorted(mine, key=json.dumps) == sorted(
             (each.raw for each in render(name, values)), key=json.dumps
         ), file
+
+
+@for_every_chart
+def test_every_container_is_limited(render: Render, name: str) -> None:
+    assert [problem for pod in render(name).pods for problem in policies.without_limits(pod)] == []
 
 
 @for_every_chart

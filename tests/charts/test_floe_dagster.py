@@ -54,10 +54,6 @@ def test_services_lead_to_ports_of_one_workload(rendered: Manifests) -> None:
         assert {ports[str(target)] for target in service.service_ports.values()} == SERVICES[name]
 
 
-def test_every_container_is_limited(rendered: Manifests) -> None:
-    assert [problem for pod in rendered.pods for problem in policies.without_limits(pod)] == []
-
-
 def test_dagster_fits_beside_the_rest(rendered: Manifests) -> None:
     memory = policies.sums(rendered.pods)
     assert memory["requests"] <= 752, "the infrastructure asks for 1100 MiB, Cube for 384, of 4 GiB"
