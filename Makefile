@@ -94,7 +94,7 @@ target-%:
 
 ## Testbed: a real Kubernetes on this machine (Linux, root)
 
-.PHONY: testbed-up testbed-down testbed-status test-testbed test-cluster
+.PHONY: testbed-up testbed-down testbed-status test-testbed test-deploy test-cluster
 TOOLS   := export PATH="$(CURDIR)/.venv-tools/bin:$$PATH";
 TESTBED := $(TOOLS) ansible-playbook -i inventory/testbed playbooks/testbed.yml
 testbed-up: root-on-linux tools-environment ## Build what is not in the cache, start the cluster, give it the images
@@ -106,12 +106,18 @@ testbed-down: root-on-linux tools-environment ## Remove the cluster; only the ca
 testbed-status: tools-environment ## What is up, since when, and why not; which images are in the node
 	@$(TESTBED) -e testbed_state=status $(ARGS)
 
-test-cluster: test-testbed ## Everything that is tested on a real Kubernetes
+test-cluster: test-testbed test-deploy ## Everything that is tested on a real Kubernetes
 
 test-testbed: root-on-linux tools-environment test-environment ## Playbook linters, a testbed put to use, its life cycle, the doubles' contracts
 	$(TOOLS) yamllint --strict . && ansible-lint --offline
 	$(TOOLS) molecule test -s testbed
 	FLOE_TESTBED_TESTS=1 .venv/bin/pytest tests/testbed tests/doubles
+
+test-deploy: root-on-linux tools-environment target-testbed ## The infrastructure deployed, changed, broken, healed and removed, on a testbed
+	@$(TESTBED) -e testbed_state=present
+	$(TOOLS) molecule test -s infrastructure
+	$(TOOLS) molecule test -s polaris_bootstrap
+	@$(TESTBED) -e testbed_state=absent
 
 # ---- set-up that the targets above do by themselves
 .PHONY: environment test-environment tools-environment root-on-linux
