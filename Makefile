@@ -36,7 +36,7 @@ lint: test-environment ## Formatting, style, types, SQL
 	.venv/bin/sqlfluff lint --disable-progress-bar pipeline/dbt
 
 unit: test-environment ## All tests with coverage (ARGS="-k name" for some)
-	.venv/bin/pytest --numprocesses 2 --dist loadgroup --cov --cov-report=term:skip-covered $(ARGS)
+	.venv/bin/pytest --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
 
 unit-pythons: test-environment ## Unit tests on the other supported Pythons that this machine has
 	@for version in $(PYTHONS); do \
@@ -64,7 +64,7 @@ clean: ## Remove environments, caches and build results
 .PHONY: test-charts test-cube charts-readme
 test-charts: test-environment ## Charts rendered and validated with Helm 3 and 4; inputs that playbooks must refuse
 	@$(PYTHON) scripts/kubernetes_tools.py
-	.venv/bin/pytest --numprocesses 2 --dist loadgroup tests/charts tests/playbooks $(ARGS)
+	.venv/bin/pytest --numprocesses 2 --dist worksteal tests/charts tests/playbooks $(ARGS)
 
 test-cube: test-environment ## The data model in a real Cube (from npm, needs Node.js 20) on the embedded lake: numbers, freshness, healing
 	.venv/bin/pytest tests/cube $(ARGS)

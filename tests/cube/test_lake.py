@@ -15,7 +15,7 @@ from floe_pipeline.settings import load_settings
 
 from .conftest import FRESHNESS_SECONDS, Cube, Shop, plain
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("cube")]
+pytestmark = pytest.mark.services
 HEAL_SECONDS = 120
 MEND_SECONDS = 20  # within the timeout of a test that has waited for Cube to heal already
 DRIVER = "require('./cube.js').driverFactory()"

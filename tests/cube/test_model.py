@@ -10,7 +10,7 @@ import pytest
 from .conftest import Cube, Row, Shop, plain
 from .marts import MARTS, VIEWS, Mart
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("cube")]
+pytestmark = pytest.mark.services
 CUBES = sorted(MARTS)
 
 

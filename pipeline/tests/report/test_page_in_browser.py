@@ -32,7 +32,7 @@ MARKS = """() => [...document.querySelectorAll(".chart")].map((chart) => {
            width: svg.width, height: svg.height, room: box.width, label: chart.getAttribute("aria-label") };
 })"""
 
-pytestmark = [pytest.mark.services, pytest.mark.xdist_group("chromium")]
+pytestmark = pytest.mark.services
 
 
 @pytest.fixture(scope="module")
