@@ -52,18 +52,24 @@ class Api(Protocol):
         """Sends a request and returns the answer."""
 
 
+def find(api: Api, path: str) -> dict[str, Any] | None:
+    """Gives the object at a path, or None when there is none."""
+    try:
+        found: dict[str, Any] = json.loads(api.request("get", path, serialize=False).data)
+    except ApiException as error:
+        if error.status != NOT_FOUND:
+            raise
+        return None
+    return found
+
+
 def ensure_secret(
     api: Api, path: str, name: str, parts: list[dict[str, str]], *, labels: dict[str, str], dry: bool
 ) -> bool:
     """Makes a Secret or adds the keys that it lacks; returns whether something was to do."""
     wanted = keys_of(name, parts)
     for _ in range(TRIES):
-        try:
-            found = json.loads(api.request("get", f"{path}/{name}", serialize=False).data)
-        except ApiException as error:
-            if error.status != NOT_FOUND:
-                raise
-            found = None
+        found = find(api, f"{path}/{name}")
         missing = wanted - (found or {}).get("data", {}).keys()
         if not missing:
             return False
@@ -99,12 +105,7 @@ def ensure_secret(
 def ensure_namespace(api: Api, name: str, labels: dict[str, str], *, dry: bool) -> bool:
     """Makes a namespace or adds the labels that it lacks; returns whether something was to do."""
     path = "/api/v1/namespaces"
-    try:
-        found = json.loads(api.request("get", f"{path}/{name}", serialize=False).data)
-    except ApiException as error:
-        if error.status != NOT_FOUND:
-            raise
-        found = None
+    found = find(api, f"{path}/{name}")
     if found and labels.items() <= found["metadata"].get("labels", {}).items():
         return False
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
