@@ -55,5 +55,5 @@ def catalog_access() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def infrastructure_values() -> ModuleType:
-    return load("roles/infrastructure/filter_plugins/infrastructure_values.py")
+def chart_values() -> ModuleType:
+    return load("roles/helm_release/filter_plugins/chart_values.py")

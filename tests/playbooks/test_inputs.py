@@ -30,7 +30,7 @@ def chart(chart_folder: ModuleType, tmp_path_factory: pytest.TempPathFactory) ->
     return destination
 
 
-def problems_of(file: Path, rules: ModuleType, infrastructure_values: ModuleType, chart: Path) -> list[str]:
+def problems_of(file: Path, rules: ModuleType, chart_values: ModuleType, chart: Path) -> list[str]:
     """What a deploy with the variables of a file would refuse."""
     given = yaml.safe_load(file.read_text())
     inventory = yaml.safe_load((CHECKOUT / "inventory/local/group_vars/all/main.yml").read_text())
@@ -45,9 +45,7 @@ def problems_of(file: Path, rules: ModuleType, infrastructure_values: ModuleType
         problems += rules.same_ports(default_ports(inventory) | variables["floe_ports"])
     if not problems:
         places = yaml.safe_load((CHECKOUT / "roles/infrastructure/vars/main.yml").read_text())
-        values = infrastructure_values.image_values(
-            variables["floe_images"], places["_infrastructure_image_places"]
-        )
+        values = chart_values.image_values(variables["floe_images"], places["_infrastructure_image_places"])
         problems += rendering_problems(chart, values | given.get("values", {}))
     return problems
 
@@ -65,15 +63,15 @@ def rendering_problems(chart: Path, values: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("file", REFUSED, ids=lambda file: file.stem)
-def test_refused(file: Path, rules: ModuleType, infrastructure_values: ModuleType, chart: Path) -> None:
-    problems = problems_of(file, rules, infrastructure_values, chart)
+def test_refused(file: Path, rules: ModuleType, chart_values: ModuleType, chart: Path) -> None:
+    problems = problems_of(file, rules, chart_values, chart)
     wanted = yaml.safe_load(file.read_text())["says"]
     assert any(wanted in problem for problem in problems), problems
 
 
 @pytest.mark.parametrize("file", ACCEPTED, ids=lambda file: file.stem)
-def test_accepted(file: Path, rules: ModuleType, infrastructure_values: ModuleType, chart: Path) -> None:
-    assert problems_of(file, rules, infrastructure_values, chart) == []
+def test_accepted(file: Path, rules: ModuleType, chart_values: ModuleType, chart: Path) -> None:
+    assert problems_of(file, rules, chart_values, chart) == []
 
 
 def test_there_are_enough() -> None:

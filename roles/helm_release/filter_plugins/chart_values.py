@@ -1,4 +1,4 @@
-"""Filters that turn variables of the inventory into values of the chart."""
+"""Filters that turn variables of the inventory into values of a chart."""
 
 from __future__ import annotations
 
@@ -12,19 +12,16 @@ Values = dict[str, Any]
 
 
 def image_values(images: Mapping[str, str], places: Mapping[str, Mapping[str, Any]]) -> Values:
-    """Puts images where the chart wants them.
+    """Puts images where a chart wants them; those of parts that another chart has are left out.
 
     Args:
         images: Part -> registry/repository:tag.
         places: Part -> `path` of its image among the values; `registry` when the chart takes that by itself.
-
-    Raises:
-        ValueError: a part that has no place.
     """
     values: Values = {}
     for part, image in images.items():
         if part not in places:
-            raise ValueError(f"image {part!r} is none of {', '.join(places)}")
+            continue
         repository, _, tag = image.rpartition(":")
         found = {"repository": repository, "tag": tag}
         if places[part].get("registry"):
@@ -38,8 +35,8 @@ def image_values(images: Mapping[str, str], places: Mapping[str, Mapping[str, An
     return values
 
 
-def file_values(path: str) -> Values:
-    """Reads a file of values that the chart brings."""
+def values_file(path: str) -> Values:
+    """Reads a file of values that a chart brings."""
     values: Values = yaml.safe_load(Path(path).read_text())
     return values
 
@@ -49,4 +46,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Values]]:
         """Name in a template -> function."""
-        return {"infrastructure_images": image_values, "infrastructure_file": file_values}
+        return {"image_values": image_values, "values_file": values_file}
