@@ -5,23 +5,22 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer import Argument, Option
 
 from floe_pipeline.errors import FAILED, OK, guarded
+from floe_pipeline.options import CONFIGURED_BY, DEFAULT_HOME, Chosen, Home, Out, Verbose, whole
+from floe_stack.commands import stack_app
 
 # ruff: noqa: PLC0415  # what is heavy (DuckDB, pyiceberg, dbt, Dagster) is imported by the command that needs it
 if TYPE_CHECKING:
     from floe_pipeline.settings import Settings
     from floe_pipeline.verify.evidence import Check
-
-DEFAULT_HOME: Final = Path("build/demo")
-CONFIGURED_BY: Final = "FLOE_CATALOG_CLIENT_ID"
 
 app = typer.Typer(
     name="floe",
@@ -33,48 +32,12 @@ app = typer.Typer(
 )
 catalog_app = typer.Typer(help="The embedded Iceberg REST catalog.", rich_markup_mode=None)
 app.add_typer(catalog_app, name="catalog")
-
-
-class _Chosen:
-    """What every command shares: when it began, and whether tracebacks are wanted."""
-
-    verbose = False
-    began = 0.0
-
-
-def _choose_verbose(value: bool) -> bool:
-    _Chosen.verbose = _Chosen.verbose or value
-    return value
-
-
-def _whole(least: int, most: int | None = None) -> Callable[[object], int]:
-    """A parser of whole numbers whose complaint names the value and what is allowed."""
-    allowed = f"a whole number, {least} or more" if most is None else f"a whole number from {least} to {most}"
-
-    def parse(value: object) -> int:  # text from the command line, or an option's default
-        text = str(value)
-        if not text.isascii() or not text.isdigit() or not least <= int(text) <= (most or int(text)):
-            raise typer.BadParameter(f"{text!r} is not {allowed}")
-        return int(text)
-
-    return parse
-
-
-Home = Annotated[
-    Path | None,
-    Option(
-        metavar="FOLDER",
-        help=f"State of the embedded lake ({DEFAULT_HOME}); not used when {CONFIGURED_BY} is set.",
-    ),
-]
-Out = Annotated[Path, Option(metavar="FOLDER", help="Where reports and evidence are written.")]
-Verbose = Annotated[
-    bool, Option("--verbose", callback=_choose_verbose, help="Show the traceback of an error.", is_eager=True)
-]
+app.add_typer(stack_app, name="stack")
 
 
 @app.callback(invoke_without_command=True)
 @catalog_app.callback(invoke_without_command=True)
+@stack_app.callback(invoke_without_command=True)
 def _help_when_alone(context: typer.Context, *, verbose: Verbose = False) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help())
@@ -85,12 +48,12 @@ def demo(
     *,
     home: Home = None,
     orders: Annotated[
-        int | None, Option(parser=_whole(1), metavar="N", help="Orders of the seed (10000).")
+        int | None, Option(parser=whole(1), metavar="N", help="Orders of the seed (10000).")
     ] = None,
     customers: Annotated[
-        int | None, Option(parser=_whole(1), metavar="N", help="Customers of the seed (1000).")
+        int | None, Option(parser=whole(1), metavar="N", help="Customers of the seed (1000).")
     ] = None,
-    cycles: Annotated[int, Option(parser=_whole(0), metavar="N", help="Batches after the seed.")] = 3,
+    cycles: Annotated[int, Option(parser=whole(0), metavar="N", help="Batches after the seed.")] = 3,
     fresh: Annotated[bool, Option("--fresh", help="Remove the state of earlier demos first.")] = False,
     out: Out = Path("build"),
     verbose: Verbose = False,
@@ -106,7 +69,7 @@ def demo(
         with _lake(home, fresh=fresh, **{name: size for name, size in sizes.items() if size}) as settings:
             from floe_pipeline.demo import run_demo
 
-            start = Step("Start", f"catalog at {settings.catalog_uri}", time.perf_counter() - _Chosen.began)
+            start = Step("Start", f"catalog at {settings.catalog_uri}", time.perf_counter() - Chosen.began)
             table.finished(start)
             result = run_demo(settings, cycles=cycles, out=out, display=table, done=[start])
     output.print()
@@ -122,10 +85,10 @@ def generate(
     *,
     home: Home = None,
     orders: Annotated[
-        int | None, Option(parser=_whole(1), metavar="N", help="Orders in the batch (100).")
+        int | None, Option(parser=whole(1), metavar="N", help="Orders in the batch (100).")
     ] = None,
-    customers: Annotated[int | None, Option(parser=_whole(0), metavar="N", help="New customers (5).")] = None,
-    products: Annotated[int, Option(parser=_whole(0), metavar="N", help="New products.")] = 0,
+    customers: Annotated[int | None, Option(parser=whole(0), metavar="N", help="New customers (5).")] = None,
+    products: Annotated[int, Option(parser=whole(0), metavar="N", help="New products.")] = 0,
     batch_id: Annotated[
         str | None, Option(help="Names the batch: the same id again appends nothing.")
     ] = None,
@@ -276,7 +239,7 @@ def catalog_serve(
     *,
     home: Home = None,
     port: Annotated[
-        int, Option(parser=_whole(0, 65535), metavar="PORT", help="Port on 127.0.0.1; 0 picks a free one.")
+        int, Option(parser=whole(0, 65535), metavar="PORT", help="Port on 127.0.0.1; 0 picks a free one.")
     ] = 8181,
     verbose: Verbose = False,
 ) -> int:
@@ -303,7 +266,7 @@ def demo_ui(
     *,
     home: Home = None,
     port: Annotated[
-        int, Option(parser=_whole(1, 65535), metavar="PORT", help="Port of Dagster's UI on 127.0.0.1.")
+        int, Option(parser=whole(1, 65535), metavar="PORT", help="Port of Dagster's UI on 127.0.0.1.")
     ] = 3000,
     verbose: Verbose = False,
 ) -> int:
@@ -323,7 +286,7 @@ def bench(
     ),
     sizes: Annotated[str, Option(help="Orders of the lakes to measure.")] = "1000,10000,100000,1000000",
     cycles: Annotated[
-        int, Option(parser=_whole(1), metavar="N", help="Cycles in a row of the day's test.")
+        int, Option(parser=whole(1), metavar="N", help="Cycles in a row of the day's test.")
     ] = 288,
     verbose: Verbose = False,
 ) -> int:
@@ -413,5 +376,5 @@ def _verdict(checks: list[Check]) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 well, 1 failed, 2 used wrongly, 130 interrupted."""
-    _Chosen.began = time.perf_counter()
-    sys.exit(guarded(lambda: app(arguments, standalone_mode=False), verbose=lambda: _Chosen.verbose))
+    Chosen.began = time.perf_counter()
+    sys.exit(guarded(lambda: app(arguments, standalone_mode=False), verbose=lambda: Chosen.verbose))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from floe_pipeline.cli import _Chosen, main
+from floe_pipeline.cli import main
+from floe_pipeline.options import Chosen
 
 COMMAND = (sys.executable, "-c", "from floe_pipeline.cli import main; main()")
 
@@ -28,7 +29,7 @@ class Ran:
 def run_here(*arguments) -> Ran:
     """Run `floe` in this process: the imports are paid once for all tests."""
     out, err = io.StringIO(), io.StringIO()
-    _Chosen.verbose = False
+    Chosen.verbose = False
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as left:
         main([str(argument) for argument in arguments])
     return Ran(left.value.code, out.getvalue(), err.getvalue())

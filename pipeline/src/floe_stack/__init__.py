@@ -1,0 +1,1 @@
+"""A running stack seen from outside: through kubectl and forwarded ports, as a user of it sees it."""
