@@ -9,7 +9,10 @@ from typing import Any
 import yaml
 
 ROLES = Path(__file__).parents[2] / "roles"
-WITH_TABLE = ("preflight", "credentials", "helm_release", "infrastructure", "polaris_bootstrap")
+WITH_TABLE = (
+    "preflight", "pipeline_image", "credentials", "helm_release", "infrastructure", "polaris_bootstrap",
+    "dagster", "cube",
+)  # fmt: skip
 TABLE = re.compile(r"(?<=<!-- variables -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
 

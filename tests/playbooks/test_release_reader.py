@@ -122,9 +122,27 @@ def test_a_row_for_each_part(release_state: ModuleType) -> None:
     minio = made_by("infra", "minio", app="minio") | {"kind": "Deployment", "status": ready}
     boot = hook("boot", "post-install") | {"kind": "Job", "status": {}}
     pod = labelled("minio-1", app="minio") | {"kind": "Pod"}
-    pod["status"] = {"containerStatuses": [{"name": "minio", "restartCount": 2, "state": {"running": {}}}]}
+    pod["metadata"]["creationTimestamp"] = "2026-11-26T12:00:00Z"
+    pod["status"] = {
+        "containerStatuses": [{"name": "minio", "restartCount": 2, "state": {"running": {}}}],
+        "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-11-26T12:01:05Z"}],
+    }
     state = release_state.judge([minio], [boot], [pod], release_state.utc_now())
     assert release_state.parts_of([minio], [boot], [pod], state) == [
-        {"part": "minio", "kind": "Deployment", "pods": "1/1", "restarts": 2, "state": "ready"},
-        {"part": "boot", "kind": "Job", "pods": "0/1", "restarts": 0, "state": "waits for its success"},
+        {
+            "part": "minio",
+            "kind": "Deployment",
+            "pods": "1/1",
+            "seconds": 65,
+            "restarts": 2,
+            "state": "ready",
+        },
+        {
+            "part": "boot",
+            "kind": "Job",
+            "pods": "0/1",
+            "seconds": "",
+            "restarts": 0,
+            "state": "waits for its success",
+        },
     ]

@@ -169,7 +169,7 @@ def pod_troubles(pod: Object, now: datetime) -> list[Trouble]:
 def parts_of(
     workloads: Iterable[Object], jobs: Iterable[Object], pods: Iterable[Object], state: State
 ) -> list[Object]:
-    """Returns a row for each workload and Job: name, pods that are ready, restarts, state."""
+    """Returns a row for each workload and Job: name, pods that are ready and after how long, restarts, state."""
     rows, pods = [], list(pods)
     for item in [*workloads, *jobs]:
         labels = item["spec"]["selector"]["matchLabels"].items()
@@ -186,11 +186,20 @@ def parts_of(
                 "part": item["metadata"]["name"],
                 "kind": item["kind"],
                 "pods": ready,
+                "seconds": max((s for pod in own if (s := _seconds_to_ready(pod)) is not None), default=""),
                 "restarts": sum(c.get("restartCount", 0) for pod in own for c in container_statuses(pod)),
                 "state": wrong or (f"waits for {waits}" if waits else "ready"),
             }
         )
     return rows
+
+
+def _seconds_to_ready(pod: Object) -> int | None:
+    """Seconds from the making of a pod until it was ready; None while it is not."""
+    ready = _conditions(pod).get("Ready")
+    if not ready:
+        return None
+    return round(_age(pod["metadata"].get("creationTimestamp"), _moment(ready["lastTransitionTime"])))
 
 
 def holds(wanted: object, found: object) -> bool:
@@ -253,9 +262,11 @@ def _name(item: Object) -> str:
 
 
 def _age(moment: str | None, now: datetime) -> float:
-    if not moment:
-        return 0.0
-    return (now - datetime.fromisoformat(moment.replace("Z", "+00:00"))).total_seconds()
+    return (now - _moment(moment)).total_seconds() if moment else 0.0
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def utc_now() -> datetime:

@@ -18,12 +18,20 @@ OLDEST_HELM, OLDEST_KUBECTL = (3, 19), (1, 29)
 PORT_NAMES = ("dagster", "cube_api", "cube_sql", "jaeger", "marquez", "minio")
 IMAGE_NAMES = (
     "pipeline", "polaris", "polaris_admin_tool", "marquez", "marquez_web", "postgresql", "minio", "jaeger",
+    "cube", "cubestore",
 )  # fmt: skip
 OUR_IMAGE = "docker.io/library/floe-pipeline"  # built on the user's machine, and in no registry
 RELEASE = "meta.helm.sh/release-name"
 OURS = ("app.kubernetes.io/part-of", "floe-demo")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9._/:-]*[a-z0-9]:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+_REGISTRY = re.compile(r"([a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*)?")
+_MAPPINGS = (
+    "floe_infrastructure_values",
+    "floe_infrastructure_dependencies",
+    "floe_dagster_values",
+    "floe_cube_values",
+)
 _UNITS = {
     "": 1,
     "k": 10**3,
@@ -62,7 +70,7 @@ def settings(values: Mapping[str, Any]) -> list[str]:
             f"floe_namespace={namespace!r} belongs to Kubernetes itself: choose another, such as floe"
         )
     problems += _ports(values["floe_ports"]) + _images(values["floe_images"])
-    for name in ("floe_persistent", "floe_openshift"):
+    for name in ("floe_persistent", "floe_openshift", "floe_cubestore"):
         if not isinstance(values[name], bool):
             problems.append(f"{name}={values[name]!r}: true or false is wanted (on the command line as JSON: "
                             f"-e '{{\"{name}\": true}}')")  # fmt: skip
@@ -71,12 +79,31 @@ def settings(values: Mapping[str, Any]) -> list[str]:
         problems.append(
             f"floe_deploy_seconds={seconds!r}: a whole number of seconds from 30 to 3600 is wanted"
         )
-    for name in ("floe_infrastructure_values", "floe_infrastructure_dependencies"):
+    problems += _schedule(values["floe_schedule_cron"], values["floe_schedule_orders"])
+    registry = values["floe_registry"]
+    if not isinstance(registry, str) or not _REGISTRY.fullmatch(registry):
+        problems.append(
+            f"floe_registry={registry!r}: host, or host:port, and perhaps a path is wanted, such as"
+            " localhost:5000 or registry.example/demo"
+        )
+    for name in _MAPPINGS:
         if not isinstance(values[name], dict):
             problems.append(f"{name}={values[name]!r}: a mapping is wanted, such as {{}}")
     for name in ("floe_context", "floe_allow_context", "floe_kubeconfig"):
         if not isinstance(values[name], str):
             problems.append(f"{name}={values[name]!r}: a text is wanted")
+    return problems
+
+
+def _schedule(cron: object, orders: object) -> list[str]:
+    problems = []
+    if not isinstance(cron, str) or not re.fullmatch(r"\S+( \S+){4}", cron):
+        problems.append(
+            f"floe_schedule_cron={cron!r}: five fields of cron are wanted, such as */5 * * * * for every"
+            " 5 minutes"
+        )
+    if not _is_whole(orders) or int(str(orders)) < 1:
+        problems.append(f"floe_schedule_orders={orders!r}: a whole number of orders from 1 is wanted")
     return problems
 
 
