@@ -10,7 +10,7 @@ UNIT_TESTS := $(addprefix pipeline/tests/,synthetic verify catalog/test_contract
 
 .PHONY: help
 help:
-	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^## / {printf "\n%s\n", substr($$0, 4)} /^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ## Try it on this machine, without Kubernetes
 
@@ -74,11 +74,20 @@ charts-readme: test-environment ## Write the tables of values into the charts' R
 
 ## Deploy to a local Kubernetes (TARGET=testbed for the testbed)
 
-.PHONY: deploy-local-infra undeploy-local status target-local target-testbed
+.PHONY: deploy-local-full deploy-local-infra deploy-local-dagster deploy-local-cube undeploy-local status target-local target-testbed
 TARGET ?= local
 DEPLOY  = $(TOOLS) ansible-playbook -i inventory/$(TARGET)
-deploy-local-infra: tools-environment target-$(TARGET) ## PostgreSQL, MinIO, Polaris, Jaeger and Marquez, with the catalog made
+deploy-local-full: tools-environment target-$(TARGET) ## Everything, from nothing or from what is there, until all of it is ready
+	@$(DEPLOY) deploy.yml $(ARGS)
+
+deploy-local-infra: tools-environment target-$(TARGET) ## Only PostgreSQL, MinIO, Polaris, Jaeger and Marquez, with the catalog made
 	@$(DEPLOY) deploy.yml --tags infra $(ARGS)
+
+deploy-local-dagster: tools-environment target-$(TARGET) ## Only Dagster, with the pipeline as it is now, on a deployed infrastructure
+	@$(DEPLOY) deploy.yml --tags dagster $(ARGS)
+
+deploy-local-cube: tools-environment target-$(TARGET) ## Only Cube, with the data model as it is now, on a deployed infrastructure
+	@$(DEPLOY) deploy.yml --tags cube $(ARGS)
 
 undeploy-local: tools-environment target-$(TARGET) ## Remove the releases and the namespace, and nothing else
 	@$(DEPLOY) playbooks/undeploy.yml $(ARGS)

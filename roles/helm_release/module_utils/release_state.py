@@ -169,7 +169,7 @@ def pod_troubles(pod: Object, now: datetime) -> list[Trouble]:
 def parts_of(
     workloads: Iterable[Object], jobs: Iterable[Object], pods: Iterable[Object], state: State
 ) -> list[Object]:
-    """Returns a row for each workload and Job: name, pods that are ready and after how long, restarts, state."""
+    """Returns a row for each workload and Job: pods that are ready, seconds they took, restarts, state."""
     rows, pods = [], list(pods)
     for item in [*workloads, *jobs]:
         labels = item["spec"]["selector"]["matchLabels"].items()
