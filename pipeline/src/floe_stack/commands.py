@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from typer import Option
 
-from floe_pipeline.errors import OK
-from floe_pipeline.options import Verbose
+from floe_pipeline.errors import FAILED, OK
+from floe_pipeline.options import Out, Verbose, whole
 
 # ruff: noqa: PLC0415  # what is heavy is imported by the command that needs it
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from floe_stack.stack import Stack
+
+MOST: Final = 1_000_000  # rows that the job takes (floe_pipeline.defs.automation)
 
 stack_app = typer.Typer(help="A stack that runs in Kubernetes, seen from outside.", rich_markup_mode=None)
 
@@ -29,3 +39,56 @@ def port_forward(*, target: Target = "local", verbose: Verbose = False) -> int:
     output, _ = consoles()
     open_doors(load_connection(target), output)
     return OK
+
+
+@stack_app.command()
+def verify(
+    *,
+    target: Target = "local",
+    out: Out = Path("build"),
+    only: Annotated[
+        list[str] | None, Option(metavar="ID", help="Only promises whose id begins so; may be repeated.")
+    ] = None,
+    verbose: Verbose = False,
+) -> int:
+    """Look from outside whether every promise is kept; exit 1 if not."""
+    from floe_stack.verify import verify as look
+
+    with _stack(target) as (stack, output):
+        checks = look(stack, output, out, only or ())
+    return OK if all(check.passed for check in checks) else FAILED
+
+
+@stack_app.command()
+def generate(
+    *,
+    target: Target = "local",
+    orders: Annotated[int, Option(parser=whole(1, MOST), metavar="N", help="Orders in the batch.")] = 500,
+    customers: Annotated[
+        int | None, Option(parser=whole(0, MOST), metavar="N", help="New customers (the job's own number).")
+    ] = None,
+    verbose: Verbose = False,
+) -> int:
+    """Make orders and wait until Cube answers with them; tells the seconds of each hop."""
+    from floe_pipeline.display import show_rows
+    from floe_stack.generate import generate as make
+
+    with _stack(target) as (stack, output):
+        hops = make(stack, orders=orders, customers=customers)
+        shown = [(name, round(own, 2), round(whole, 2)) for name, own, whole in hops.rows()]
+        show_rows(output, ["hop", "seconds", "since the trigger"], shown, "table")
+        output.print(f"{orders:,} orders by run {hops.run.id}; Cube counts {hops.orders:,} in all")
+    return OK
+
+
+@contextmanager
+def _stack(target: str) -> Iterator[tuple[Stack, Console]]:
+    """The target's stack and where results go; what is waited for is shown meanwhile."""
+    from floe_pipeline.display import consoles
+    from floe_stack.connection import load_connection
+    from floe_stack.stack import open_stack
+    from floe_stack.waiting import Waiting
+
+    output, errors = consoles()
+    with Waiting(errors) as waiting, open_stack(load_connection(target), waiting.say) as stack:
+        yield stack, output

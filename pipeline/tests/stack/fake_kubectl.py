@@ -1,8 +1,8 @@
 """A kubectl for tests: `port-forward` to ports that a file names, and what `get` prints from files.
 
 Its folder is in FAKE_KUBECTL: `<service>.port` holds the port where the "pod" listens, `<kind>.json` is what
-`get` prints, `pids` collects the processes. A forward ends when its file changes, as kubectl does when its pod is
-gone.
+`get` prints, `pids` collects the processes. A forward ends when its file changes, as kubectl does when its
+pod is gone.
 """
 
 import contextlib

@@ -1,0 +1,21 @@
+"""Every promise that a running stack can be asked about, in the order in which they are asked."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from floe_stack.checks import cube, data, doors, lake, observability, pods, security, speed, totals
+from floe_stack.checks.finding import Question
+
+# What is being looked at comes first; what makes data comes before what looks at them; speed after the runs.
+QUESTIONS: Final[tuple[Question, ...]] = (
+    *pods.QUESTIONS,
+    *doors.QUESTIONS,
+    *cube.QUESTIONS,
+    *data.QUESTIONS,
+    *lake.QUESTIONS,
+    *totals.QUESTIONS,
+    *observability.QUESTIONS,
+    *speed.QUESTIONS,
+    *security.QUESTIONS,
+)
