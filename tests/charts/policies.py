@@ -107,6 +107,16 @@ def secrets_written_out(objects: Manifests) -> list[str]:
     return wrong
 
 
+def secrets_in_arguments(pod: Pod) -> list[str]:
+    """Variables of Secrets that are put into the arguments of a program, which every process can read."""
+    return [
+        f"{pod.name}/{each.name}: $({name}) is an argument"
+        for each in pod.spec.all_containers
+        for name in each.secret_keys
+        if f"$({name})" in " ".join([*each.command, *each.args])
+    ]
+
+
 def sums(pods: Iterable[Pod]) -> Mapping[str, int]:
     """MiB that the servers of these pods ask for and may use, without Jobs."""
     containers: list[Container] = [

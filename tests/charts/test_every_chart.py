@@ -50,6 +50,11 @@ def test_every_container_is_limited(render: Render, name: str) -> None:
 
 
 @for_every_chart
+def test_no_secret_is_an_argument(render: Render, name: str) -> None:
+    assert [problem for pod in render(name).pods for problem in policies.secrets_in_arguments(pod)] == []
+
+
+@for_every_chart
 def test_kubernetes_accepts_every_object(render: Render, name: str, tmp_path: Path) -> None:
     kubeconform = find_tool("kubeconform")
     if kubeconform is None:

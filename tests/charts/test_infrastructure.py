@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,7 @@ def test_root_keys_are_held_by_the_bootstrap_alone(rendered: Manifests) -> None:
                 holders.setdefault(name, set()).add(f"{pod.name}/{container.name}")
     jobs = {"floe-bootstrap/bootstrap", "floe-bootstrap/storage-user", "floe-keeper/keeper"}
     assert holders["floe-minio"] == {"minio/minio", *jobs}
-    assert holders["floe-polaris-root"] == {"polaris/bootstrap-realm", *jobs}
+    assert holders["floe-polaris-root"] == {"polaris/root-credentials", *jobs}
     assert holders["floe-minio-polaris"] == {"polaris/polaris", *jobs}
 
 
@@ -242,15 +243,29 @@ def test_polaris_keeps_its_state_in_the_database_and_its_tokens_over_a_restart(r
         assert container.values["POLARIS_PERSISTENCE_TYPE"] == "relational-jdbc"
         assert container.values["QUARKUS_DATASOURCE_JDBC_URL"] == "jdbc:postgresql://postgresql:5432/polaris"
         assert container.secret_keys["QUARKUS_DATASOURCE_PASSWORD"] == ("floe-postgresql", "polaris-password")
-    assert realm.args[0] == "bootstrap"
-    assert "$(ROOT_CLIENT_SECRET)" in realm.args[-1], (
-        "the secret is put in when it runs, not when it is rendered"
-    )
     properties = rendered.get("ConfigMap", "polaris").data["application.properties"]
     assert "rsa-key-pair.private-key-file=/deployments/config/private.pem" in properties
     (mount,) = (mount for mount in server.volume_mounts if mount.mount_path == "/deployments/config")
     (volume,) = (volume for volume in polaris.spec.volumes if volume.name == mount.name)
     assert "floe-polaris-token-broker" in json.dumps(volume.model_dump())
+
+
+def test_root_credentials_reach_the_admin_tool_in_a_file(rendered: Manifests, tmp_path: Path) -> None:
+    polaris = rendered.pod("polaris")
+    writer, tool = polaris.container("root-credentials"), polaris.container("bootstrap-realm")
+    path = tool.args[-1].removeprefix("--credentials-file=")
+    assert tool.args == ["bootstrap", f"--credentials-file={path}"]
+    given = {"ROOT_CLIENT_ID": "root", "ROOT_CLIENT_SECRET": r"""a"b\c'd$e"""}
+    assert set(writer.secret_keys) == set(given)
+    file = tmp_path / "credentials.json"
+    script = writer.command[-1].replace(path, str(file))
+    subprocess.run([*writer.command[:-1], script], env={**writer.values, **given}, check=True)
+    assert json.loads(file.read_text()) == {
+        "POLARIS": {"client-id": "root", "client-secret": given["ROOT_CLIENT_SECRET"]}
+    }
+    assert file.stat().st_mode & 0o077 == 0
+    (volume,) = (each for each in polaris.spec.volumes if each.name == "root-credentials")
+    assert volume.empty_dir == {"medium": "Memory", "sizeLimit": "1Mi"}
 
 
 @pytest.mark.parametrize("name", ["polaris", "marquez"])

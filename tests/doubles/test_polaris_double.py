@@ -54,6 +54,27 @@ def test_bootstrap_may_be_repeated_and_keeps_the_first_credentials(url: sa.URL) 
     assert Realms(url).root("POLARIS") == ("root", "first")
 
 
+def test_root_credentials_may_come_in_a_file(url: sa.URL, tmp_path: Path) -> None:
+    file = tmp_path / "credentials.json"
+    file.write_text('{"POLARIS": {"client-id": "root", "client-secret": "quoted \\" and \\\\"}}')
+    assert admin.main(["bootstrap", f"--credentials-file={file}"]) == 0
+    assert Realms(url).root("POLARIS") == ("root", 'quoted " and \\')
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"R": "hush"}', '{"R": {"client-id": "a"}}', '{"R": {"client-secret": "hush"}}']
+)
+def test_a_file_without_credentials_is_refused_without_showing_it(
+    url: sa.URL, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    file = tmp_path / "credentials.json"
+    file.write_text(text)
+    assert admin.main(["bootstrap", "-f", str(file)]) == 2
+    said = capsys.readouterr().err
+    assert f"{file} must hold" in said
+    assert "hush" not in said
+
+
 def test_purge_forgets_a_realm_once(url: sa.URL) -> None:
     admin.main(["bootstrap", "-r", "POLARIS", "-c", "POLARIS,root,first"])
     assert admin.main(["purge", "-r", "POLARIS"]) == 0

@@ -76,9 +76,8 @@ so an answer means that they are there. Without it the Java programs would end, 
 is named because there is none of this uid in the image, and pg_isready makes no attempt without a name.
 */}}
 {{- define "floe.waitForDatabase" -}}
-{{- $image := .Values.postgresql.image -}}
 - name: wait-for-postgresql
-  {{- include "floe.image" (dict "repository" (printf "%s/%s" $image.registry $image.repository) "tag" $image.tag "pullPolicy" $image.pullPolicy) | nindent 2 }}
+  {{- include "floe.postgresqlImage" . | nindent 2 }}
   command:
     - /bin/bash
     - -ec
@@ -89,7 +88,16 @@ is named because there is none of this uid in the image, and pg_isready makes no
         sleep 1
       done
   {{- include "floe.containerSecurity" . | nindent 2 }}
-  resources:
-    requests: {cpu: 10m, memory: 16Mi}
-    limits: {memory: 64Mi}
+  resources: {{- include "floe.initResources" . | nindent 4 }}
+{{- end }}
+
+{{/* PostgreSQL's image, for init containers that need a shell: it is on the node anyway. */}}
+{{- define "floe.postgresqlImage" -}}
+{{- $image := .Values.postgresql.image -}}
+{{- include "floe.image" (dict "repository" (printf "%s/%s" $image.registry $image.repository) "tag" $image.tag "pullPolicy" $image.pullPolicy) -}}
+{{- end }}
+
+{{- define "floe.initResources" -}}
+requests: {cpu: 10m, memory: 16Mi}
+limits: {memory: 64Mi}
 {{- end }}

@@ -35,7 +35,9 @@ rm -f "$STATE/.initialized" "$PGDATA/postmaster.pid"
 mkdir -p "$CONF/conf.d" "$STATE" "$PGDATA"
 chmod 700 "$PGDATA"
 
-# Settings of the image, then those mounted into conf.d (the chart's extendedConfiguration), last one wins.
+# What is mounted into the volume's conf, such as conf.d/ of the chart's extendedConfiguration, takes the image's place.
+[[ ! -d $VOLUME/conf ]] || cp -fr "$VOLUME/conf/." "$CONF"
+# Settings of the image, then those of conf.d, last one wins.
 [[ -f $CONF/postgresql.conf ]] || cat > "$CONF/postgresql.conf" <<CONFIGURATION
 listen_addresses = '*'
 port = $PORT

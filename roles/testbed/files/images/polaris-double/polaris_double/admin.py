@@ -6,10 +6,11 @@ import argparse
 import os
 import secrets
 import sys
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from .realms import Realms, database_url, parse_credentials
+from .realms import Realms, database_url, parse_credentials, read_credentials
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,7 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="polaris-admin-tool")
     commands = parser.add_subparsers(dest="command", required=True)
     bootstrap = commands.add_parser("bootstrap", help="bootstrap realms and root principal credentials")
-    bootstrap.add_argument("-r", "--realm", action="append", required=True)
+    which = bootstrap.add_mutually_exclusive_group(required=True)
+    which.add_argument("-r", "--realm", action="append")
+    which.add_argument("-f", "--credentials-file", type=Path, metavar="<file>")
     bootstrap.add_argument(
         "-c", "--credential", action="append", default=[], metavar="realm,clientId,clientSecret"
     )
@@ -34,8 +37,12 @@ def main(arguments: list[str] | None = None) -> int:
         realms = Realms(database_url(os.environ))
         if chosen.command == "purge":
             return _purge(realms, chosen.realm)
-        credentials = parse_credentials(";".join(chosen.credential))
-        for realm in chosen.realm:
+        credentials = (
+            read_credentials(chosen.credentials_file)
+            if chosen.credentials_file
+            else parse_credentials(";".join(chosen.credential))
+        )
+        for realm in chosen.realm or credentials:
             _bootstrap(realms, realm, credentials.get(realm), show=chosen.print_credentials)
     except ValueError as error:
         print(error, file=sys.stderr)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -55,6 +57,24 @@ def parse_credentials(text: str) -> dict[str, tuple[str, str]]:
         if len(fields) != 3 or not all(fields):
             raise ValueError(f"credentials of realm {fields[0]!r} must be realm,clientId,clientSecret")
         found[fields[0]] = (fields[1], fields[2])
+    return found
+
+
+def read_credentials(file: Path) -> dict[str, tuple[str, str]]:
+    """Read `{"realm": {"client-id": …, "client-secret": …}}`; Polaris takes the same as YAML, too.
+
+    Raises:
+        ValueError: it cannot be read or is not of this form; the message shows nothing of what is in it.
+    """
+    try:
+        found = {
+            realm: (root["client-id"], root["client-secret"])
+            for realm, root in json.loads(file.read_text()).items()
+        }
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
+        found = {}
+    if not found or not all(isinstance(text, str) and text for root in found.values() for text in root):
+        raise ValueError(f'{file} must hold {{"realm": {{"client-id": "…", "client-secret": "…"}}}} as JSON')
     return found
 
 
