@@ -74,7 +74,7 @@ charts-readme: test-environment ## Write the tables of values into the charts' R
 
 ## Deploy to a local Kubernetes (TARGET=testbed for the testbed)
 
-.PHONY: deploy-local-full deploy-local-infra deploy-local-dagster deploy-local-cube undeploy-local status target-local target-testbed
+.PHONY: deploy-local-full deploy-local-infra deploy-local-dagster deploy-local-cube undeploy-local target-local target-testbed
 TARGET ?= local
 DEPLOY  = $(TOOLS) ansible-playbook -i inventory/$(TARGET)
 deploy-local-full: tools-environment target-$(TARGET) ## Everything, from nothing or from what is there, until all of it is ready
@@ -92,14 +92,48 @@ deploy-local-cube: tools-environment target-$(TARGET) ## Only Cube, with the dat
 undeploy-local: tools-environment target-$(TARGET) ## Remove the releases and the namespace, and nothing else
 	@$(DEPLOY) playbooks/undeploy.yml $(ARGS)
 
-status: tools-environment target-$(TARGET) ## What is deployed, how it is, and where to look at it
-	@$(DEPLOY) playbooks/status.yml $(ARGS)
-
 target-local:
 target-testbed:
 	@$(PYTHON) scripts/kubernetes_tools.py # MinIO's chart, out of its Go module
 target-%:
 	@echo "floe: TARGET=$* is no folder of inventory/: it is local or testbed" >&2; exit 1
+
+## Use what is deployed (TARGET=testbed for the testbed)
+
+.PHONY: verify generate port-forward status logs psql-cube reset-data explain connection
+CONNECTION = build/$(TARGET)/connection.json
+SEEN = environment $(CONNECTION)
+verify: $(SEEN) ## Look from outside whether every promise is kept; evidence in build/evidence/verify-stack.json
+	@$(FLOE) stack verify --target $(TARGET) $(ARGS)
+
+generate: $(SEEN) ## New orders now, and the seconds until Cube answers with them (ORDERS=500)
+	@$(FLOE) stack generate --target $(TARGET) $(if $(ORDERS),--orders $(ORDERS)) $(ARGS)
+
+port-forward: $(SEEN) ## Every UI and API on this machine, also over restarts of pods, until Ctrl-C
+	@$(FLOE) stack port-forward --target $(TARGET) $(ARGS)
+
+status: $(SEEN) ## Pods, memory, the last run, rows, freshness, and the one thing to do next (ARGS=--watch)
+	@$(FLOE) stack status --target $(TARGET) $(ARGS)
+
+logs: $(SEEN) ## What a part says, until Ctrl-C (SERVICE=dagster-code)
+	@$(FLOE) stack logs --target $(TARGET) $(SERVICE) $(ARGS)
+
+psql-cube: $(SEEN) ## SQL to Cube: psql, or one statement (SQL="SELECT MEASURE(count) FROM Orders")
+	@$(FLOE) stack psql --target $(TARGET) $(if $(SQL),"$(SQL)") $(ARGS)
+
+reset-data: $(SEEN) ## Drop all tables, and wait until the sensor has seeded them again
+	@$(FLOE) stack reset-data --target $(TARGET) $(ARGS)
+
+explain: $(SEEN) ## From a number in Cube to the run behind it (OF=Orders.total_revenue)
+	@$(FLOE) stack explain --target $(TARGET) $(or $(OF),Orders.total_revenue) $(ARGS)
+
+# Where the stack is, by the inventory: written again when that was changed.
+connection: tools-environment
+	@[ -d inventory/$(TARGET) ] || { echo "floe: TARGET=$(TARGET) is no folder of inventory/: it is local or testbed" >&2; exit 1; }
+	@said=$$($(DEPLOY) playbooks/connection.yml 2>&1) || { echo "$$said" >&2; exit 1; }
+$(CONNECTION): $(wildcard inventory/local/group_vars/all/*.yml inventory/$(TARGET)/group_vars/all/*.yml)
+	@$(MAKE) --no-print-directory connection
+	@touch $@
 
 ## Testbed: a real Kubernetes on this machine (Linux, root)
 

@@ -11,7 +11,7 @@ import yaml
 ROLES = Path(__file__).parents[2] / "roles"
 WITH_TABLE = (
     "preflight", "pipeline_image", "credentials", "helm_release", "infrastructure", "polaris_bootstrap",
-    "dagster", "cube",
+    "dagster", "cube", "verify",
 )  # fmt: skip
 TABLE = re.compile(r"(?<=<!-- variables -->\n).*?(?=<!-- end -->)", re.DOTALL)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
-from typer import Option
+from typer import Argument, Option
 
 from floe_pipeline.errors import FAILED, OK
 from floe_pipeline.options import Out, Verbose, whole
@@ -81,6 +81,89 @@ def generate(
     return OK
 
 
+@stack_app.command()
+def status(
+    *,
+    target: Target = "local",
+    watch: Annotated[bool, Option("--watch", help="Look again until Ctrl-C.")] = False,
+    verbose: Verbose = False,
+) -> int:
+    """How pods, runs and data are, and the one thing to do next; exit 1 if something is not well."""
+    from floe_stack.status import show
+
+    with _stack(target) as (stack, output):
+        return OK if show(stack, output, watch=watch) else FAILED
+
+
+@stack_app.command()
+def logs(
+    *,
+    service: Annotated[str | None, Argument(metavar="[PART]", help="A part, such as dagster-code.")] = None,
+    target: Target = "local",
+    tail: Annotated[int, Option(parser=whole(0), metavar="N", help="Lines of what was said before.")] = 100,
+    verbose: Verbose = False,
+) -> int:
+    """What a part says, until Ctrl-C."""
+    from floe_stack.connection import load_connection
+    from floe_stack.logs import follow
+
+    follow(load_connection(target), service, tail=tail)
+    return OK
+
+
+@stack_app.command()
+def psql(
+    *,
+    sql: Annotated[str | None, Argument(metavar="[SQL]", help="One statement; else psql is opened.")] = None,
+    target: Target = "local",
+    form: Annotated[
+        Literal["table", "csv", "json"], Option("--format", help="How the statement's rows are printed.")
+    ] = "table",
+    verbose: Verbose = False,
+) -> int:
+    """Ask Cube's SQL API."""
+    from floe_pipeline.display import show_rows
+    from floe_stack.console import answer, open_psql
+
+    with _stack(target) as (stack, output):
+        if sql is None:
+            return open_psql(stack)
+        columns, rows = answer(stack, sql)
+        show_rows(output, columns, rows, form)
+    return OK
+
+
+@stack_app.command("reset-data")
+def reset_data(*, target: Target = "local", verbose: Verbose = False) -> int:
+    """Drop all tables, and wait until the sensor has seeded them again."""
+    from floe_stack.reset import reset_data as reset
+
+    with _stack(target) as (stack, output):
+        done = reset(stack)
+        output.print(f"{len(done.tables)} tables and {done.objects} files removed")
+        output.print(f"Cube counts {done.orders:,} orders of run {done.run} after {done.seconds:.1f} s")
+    return OK
+
+
+@stack_app.command()
+def explain(
+    *,
+    measure: Annotated[str, Argument(metavar="MEASURE", help="For example Orders.total_revenue.")],
+    target: Target = "local",
+    verbose: Verbose = False,
+) -> int:
+    """From a number in Cube to its snapshot, its run, the trace and the lineage."""
+    from floe_pipeline.display import show_rows
+    from floe_stack.explain import explain as walk
+    from floe_stack.explain import rows
+
+    with _stack(target) as (stack, output):
+        show_rows(
+            output, ["step", "what", "look at it (make port-forward)"], rows(walk(stack, measure)), "table"
+        )
+    return OK
+
+
 @contextmanager
 def _stack(target: str) -> Iterator[tuple[Stack, Console]]:
     """The target's stack and where results go; what is waited for is shown meanwhile."""
@@ -90,5 +173,9 @@ def _stack(target: str) -> Iterator[tuple[Stack, Console]]:
     from floe_stack.waiting import Waiting
 
     output, errors = consoles()
-    with Waiting(errors) as waiting, open_stack(load_connection(target), waiting.say) as stack:
+    # On one terminal one console draws both, or the moving line would be written over.
+    with (
+        Waiting(output if output.is_terminal else errors) as waiting,
+        open_stack(load_connection(target), waiting.say) as stack,
+    ):
         yield stack, output

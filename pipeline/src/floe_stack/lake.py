@@ -1,4 +1,4 @@
-"""The lake from outside the cluster: a forwarded catalog, a forwarded MinIO, and keys that the catalog vends."""
+"""The lake from outside the cluster: catalog and MinIO forwarded, files opened by vended keys."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def outside_settings(catalog: str, client_id: str, secret: str, **more: object) 
 class OutsideLake:
     """Tables as a principal may read them, from a machine that cannot resolve the cluster's names.
 
-    With each table the catalog vends keys for its files and the address of MinIO inside the cluster. Only that
-    address is replaced; no other S3 key is ever used.
+    With each table the catalog vends keys for its files and the address of MinIO inside the cluster. The
+    address is replaced; no other keys are ever used.
 
     Attributes:
         lake: The client of the catalog.

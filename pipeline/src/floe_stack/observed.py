@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -11,7 +12,6 @@ import httpx
 from floe_pipeline.telemetry import RUN_ID
 from floe_stack.errors import StackError
 
-SERVICE: Final = "floe-pipeline"  # telemetry.configure's name for the pipeline
 DEPTH: Final = 20
 
 
@@ -56,12 +56,13 @@ def trace(jaeger: str, trace_id: str) -> list[Span]:
     ]
 
 
-def traces_of_run(jaeger: str, run_id: str) -> list[str]:
-    """Ids of all traces in which a span carries the run's id; there ought to be one."""
-    found = _get(
-        jaeger, "/api/traces", service=SERVICE, tags=f'{{"{RUN_ID}":"{run_id}"}}', limit="20", lookback="2d"
-    )
-    return [each["traceID"] for each in found.get("data") or []]
+def traces_of_run(jaeger: str, run_id: str) -> set[str]:
+    """Ids of all traces with a span that carries the run's id, whichever service made it; one is right."""
+    found = set()
+    for service in _get(jaeger, "/api/services").get("data") or []:
+        asked = {"service": service, "tags": json.dumps({RUN_ID: run_id}), "limit": "20", "lookback": "2d"}
+        found |= {each["traceID"] for each in _get(jaeger, "/api/traces", **asked).get("data") or []}
+    return found
 
 
 def lineage_of(marquez: str, catalog: str, table: str) -> dict[str, list[str]]:
@@ -79,6 +80,23 @@ def lineage_of(marquez: str, catalog: str, table: str) -> dict[str, list[str]]:
     node = dataset_node(catalog, table)
     graph = _get(marquez, "/api/v1/lineage", nodeId=node, depth=str(DEPTH)).get("graph") or []
     return {each["id"]: [edge["origin"] for edge in each["inEdges"]] for each in graph}
+
+
+def upstream_of(graph: dict[str, list[str]], node: str) -> set[str]:
+    """Every node that a node is made from, near or far.
+
+    Args:
+        graph: Node -> nodes that it is made from.
+        node: Where to begin.
+    """
+    found: set[str] = set()
+    ahead = [node]
+    while ahead:
+        for origin in graph.get(ahead.pop(), []):
+            if origin not in found:
+                found.add(origin)
+                ahead.append(origin)
+    return found
 
 
 def dataset_node(catalog: str, table: str) -> str:

@@ -73,13 +73,14 @@ def _client(stack: Stack, access: str, secret: str, session: str | None = None) 
     )
 
 
-def _vended(stack: Stack, table: Table) -> Minio:
+def vended(stack: Stack, table: Table) -> Minio:
     """A client of MinIO with nothing but the keys that the catalog handed out with a table."""
     given = table.io.properties
     return _client(stack, given[ACCESS], given[SECRET], given[SESSION])
 
 
-def _place(location: str) -> tuple[str, str]:
+def place_of(location: str) -> tuple[str, str]:
+    """Bucket and prefix of a table's location."""
     parts = urlsplit(location)
     return parts.netloc, parts.path.strip("/") + "/"
 
@@ -90,7 +91,7 @@ def _files(stack: Stack) -> list[Finding]:
     storage = _client(stack, root["rootUser"], root["rootPassword"])
     wrong, live, objects, size = [], 0, 0, 0
     for name, table in stack.lake().tables().items():
-        bucket, prefix = _place(table.location())
+        bucket, prefix = place_of(table.location())
         listed = {
             f"s3://{bucket}/{each.object_name}": each.size or 0
             for each in storage.list_objects(bucket, prefix=prefix, recursive=True)
@@ -112,12 +113,12 @@ def _keys(stack: Stack) -> list[Finding]:
     wrong = []
     if mine.io.properties[ACCESS] == root["rootUser"]:
         wrong.append("the catalog hands out MinIO's root user")
-    bucket, prefix = _place(mine.location())
-    own = _vended(stack, mine)
+    bucket, prefix = place_of(mine.location())
+    own = vended(stack, mine)
     wrong += [] if _may(lambda: _read(own, mine)) else [f"keys of {MINE} do not read {MINE}"]
     wrong += [f"keys of {MINE} read {OTHER}"] if _may(lambda: _read(own, other)) else []
     read_only = reader.load(MINE)
-    theirs = _vended(stack, read_only)
+    theirs = vended(stack, read_only)
     wrong += [] if _may(lambda: _read(theirs, read_only)) else [f"Cube's keys of {MINE} do not read it"]
     wrong += (
         [f"Cube's keys of {MINE} write it"]
@@ -143,7 +144,7 @@ def _may(action: Callable[[], object]) -> bool:
 
 
 def _read(client: Minio, table: Table) -> None:
-    bucket, _ = _place(table.location())
+    bucket, _ = place_of(table.location())
     task = next(iter(table.scan().plan_files()))
     client.get_object(bucket, urlsplit(task.file.file_path).path.lstrip("/"), length=4).close()
 

@@ -9,7 +9,8 @@ from floe_pipeline.lake.tables import BRONZE, GOLD
 from floe_stack.checks.finding import Finding, Question, judged
 from floe_stack.dagster import GENERATE_JOB, SUCCESS, Run
 from floe_stack.errors import StackError
-from floe_stack.observed import Span, dataset_node, lineage_of, trace, traces_of_run
+from floe_stack.explain import explain
+from floe_stack.observed import Span, dataset_node, lineage_of, trace, traces_of_run, upstream_of
 from floe_stack.stack import Stack
 
 CATALOG: Final = "floe"
@@ -32,10 +33,10 @@ def _trace(stack: Stack) -> list[Finding]:
     while True:
         spans = trace(stack.jaeger, run.trace_id)
         by_kind = {
-            kind: {str(span.tags["iceberg.table"]): span for span in spans if span.name == kind}
+            kind: {str(span.tags["iceberg.table"]): span for span in spans if span.name.startswith(kind)}
             for kind in (APPEND, PUBLISH)
         }
-        dbt = sorted({span.name for span in spans if span.name.startswith("dbt.")})
+        dbt = sorted({span.name for span in spans if span.name.startswith("dbt")})
         wrong = [f"no span {APPEND} of {table}" for table in sorted(appends - by_kind[APPEND].keys())]
         wrong += [f"no span {PUBLISH} of {table}" for table in sorted(publishes - by_kind[PUBLISH].keys())]
         wrong += [] if dbt else ["no span of dbt"]
@@ -43,7 +44,7 @@ def _trace(stack: Stack) -> list[Finding]:
             break
         time.sleep(0.5)
     traces = traces_of_run(stack.jaeger, run.id)
-    if traces != [run.trace_id]:
+    if traces != {run.trace_id}:
         wrong.append(f"Jaeger has {len(traces)} traces of run {run.id}, not one")
     wrong += _other_snapshots(run, by_kind[PUBLISH])
     seen = f"one trace of {len(spans)} spans, {len(dbt)} kinds of dbt, {len(appends | publishes)} commits"
@@ -85,21 +86,19 @@ def _lineage(stack: Stack) -> list[Finding]:
     return [judged(wrong, seen, nodes=sizes)]
 
 
-def upstream_of(graph: dict[str, list[str]], node: str) -> set[str]:
-    """Every node that a node is made from, near or far.
-
-    Args:
-        graph: Node -> nodes that it is made from.
-        node: Where to begin.
-    """
-    found: set[str] = set()
-    ahead = [node]
-    while ahead:
-        for origin in graph.get(ahead.pop(), []):
-            if origin not in found:
-                found.add(origin)
-                ahead.append(origin)
-    return found
+def _explained(stack: Stack) -> list[Finding]:
+    """Every step of the way from a number to its run is there, and all agree on the run and its snapshot."""
+    way = explain(stack, "Orders.total_revenue")
+    wrong = [] if way.run.status == SUCCESS else [f"run {way.run.id} behind the number is {way.run.status}"]
+    told = way.run.written.get(way.table)
+    if told is None or told.facts.get("snapshot_id") != str(way.snapshot):
+        wrong.append(f"Dagster does not say of run {way.run.id} that it made snapshot {way.snapshot}")
+    wrong += [] if way.spans else [f"Jaeger has no trace {way.run.trace_id}"]
+    wrong += (
+        [] if "bronze.orders" in way.sources else [f"Marquez does not lead from {way.table} to bronze.orders"]
+    )
+    seen = f"{way.measure} = {way.value} by snapshot {way.snapshot} of run {way.run.id[:8]}"
+    return [judged(wrong, seen, measure=way.measure, snapshot=str(way.snapshot), run=way.run.id)]
 
 
 QUESTIONS: Final = (
@@ -107,4 +106,7 @@ QUESTIONS: Final = (
         {"US4.1": "Jaeger shows one trace of a run, with spans of dbt and of Iceberg's commits"}, _trace
     ),
     Question({"US4.2": "Marquez shows the lineage graph of the models"}, _lineage),
+    Question(
+        {"B7": "A number in Cube leads to its snapshot, its run, the trace and the lineage"}, _explained
+    ),
 )
