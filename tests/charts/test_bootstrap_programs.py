@@ -12,12 +12,8 @@ from itertools import pairwise
 from typing import Any
 
 import httpx
-import pytest
-
-from .helm import CHARTS
-
-sys.path.append(str(CHARTS / "floe-infrastructure/files/bootstrap"))
 import keeper as keeping
+import pytest
 import storage_user
 import wait_for
 

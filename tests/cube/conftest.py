@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ import httpx
 import psycopg2
 import pytest
 
+from cube_server import CubeAddress, environment, lay_out, new_address
 from floe_pipeline.demo import append_next
 from floe_pipeline.embedded import CATALOG_DATABASE, WAREHOUSE, embedded_platform
 from floe_pipeline.lake.bootstrap import CUBE, GRANTS, bootstrap
@@ -26,10 +26,7 @@ from floe_pipeline.lake.engine import connect, extension_directory
 from floe_pipeline.lake.management import Management
 from floe_pipeline.settings import Settings
 from floe_pipeline.transform import runner
-
-sys.path.append(str(Path(__file__).parents[1]))
-from doubles.conftest import answers, free_port, serving  # after its place is known
-from doubles.cube_server import CubeAddress, environment, lay_out, new_address
+from loopback_servers import answers, free_port, serving
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "floe-cube"

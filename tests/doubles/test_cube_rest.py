@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .cube_server import CubeAddress
+from cube_server import CubeAddress
 
 Json = dict[str, Any]
 

@@ -15,7 +15,7 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 
-from .cube_server import CubeAddress
+from cube_server import CubeAddress
 
 Rows = list[tuple[Any, ...]]
 

@@ -11,10 +11,11 @@ from pathlib import Path
 import httpx
 from starlette.testclient import TestClient
 
+from loopback_servers import answers, free_port, serving
 from marquez_double.app import MarquezDouble, api
 from marquez_double.journal import Journal
 
-from .conftest import IMAGES, answers, free_port, serving
+from .conftest import IMAGES
 
 NAMESPACE = "s3://lake/house"
 

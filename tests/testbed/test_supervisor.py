@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from floe_testbed import supervisor
+
 FILES = Path(__file__).parents[2] / "roles" / "testbed" / "files"
 # A node of small programs: `second` needs `first`; `crash` ends by itself whenever it is started.
 PROGRAM = """
@@ -114,8 +116,6 @@ def test_daemons_do_not_outlive_a_killed_supervisor(node, tmp_path):
 
 
 def test_long_log_is_moved_aside(tmp_path, monkeypatch):
-    from floe_testbed import supervisor  # noqa: PLC0415 - needs the path that conftest adds
-
     monkeypatch.setattr(supervisor, "_LOG_LIMIT", 10)
     log = tmp_path / "x.log"
     log.write_text("x" * 11)

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import sys
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
 import pytest
 
 from floe_pipeline.lake.catalog import Lake
-
-sys.path.insert(0, str(Path(__file__).parent))  # lake_writers must have one name here and in the processes
-
 from lake_writers import append_seed
 
 

@@ -8,14 +8,13 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-import lake_writers
 import pyarrow as pa
 import pytest
 import requests
-from lake_writers import NOW, OPENING, SEED_BATCH, append_cycle, append_seed
 from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.exceptions import CommitStateUnknownException
 
+import lake_writers
 from floe_pipeline.lake import append
 from floe_pipeline.lake.append import append_batch
 from floe_pipeline.lake.catalog import Lake
@@ -24,6 +23,7 @@ from floe_pipeline.lake.ledger import Ledger, read_ledger
 from floe_pipeline.lake.tables import BRONZE
 from floe_pipeline.settings import Settings
 from floe_synthetic.ecommerce import EcommerceGenerator
+from lake_writers import NOW, OPENING, SEED_BATCH, append_cycle, append_seed
 
 
 def rows_of(lake: Lake, table: str) -> pa.Table:

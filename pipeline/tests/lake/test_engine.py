@@ -7,10 +7,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import duckdb
-import lake_writers
 import pyarrow as pa
 import pytest
 
+import lake_writers
 from floe_pipeline.lake import engine
 from floe_pipeline.lake.catalog import Lake, TableTotals
 from floe_pipeline.lake.publish import publish

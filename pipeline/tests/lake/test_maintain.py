@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from lake_writers import NOW, append_cycle, append_seed
 from pyarrow.fs import FileSelector
 from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table
@@ -26,6 +25,7 @@ from floe_pipeline.lake.maintain import TableMaintenance, maintain, maintain_tab
 from floe_pipeline.lake.manifests import LiveFile
 from floe_pipeline.lake.publish import publish
 from floe_pipeline.settings import Settings
+from lake_writers import NOW, append_cycle, append_seed
 
 ORDERS = "bronze.orders"
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lake_writers import append_seed
 
 from floe_pipeline import telemetry
 from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.settings import Settings, load_settings
+from lake_writers import append_seed
 
 RUN = "0b7f6a52-5b0e-4a34-9c56-3a1f0c8d2e11"
 TRACE = "0b7f6a525b0e4a349c563a1f0c8d2e11"

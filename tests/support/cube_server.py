@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 RECIPE = Path(__file__).parents[2] / "roles/testbed/files/images/cube"
-MODEL = Path(__file__).parent / "cube" / "model"
+MODEL = Path(__file__).parents[1] / "doubles" / "cube" / "model"
 
 
 @dataclass(frozen=True)
