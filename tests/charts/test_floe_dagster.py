@@ -172,6 +172,7 @@ def test_values_are_settings_of_the_pipeline(code: Container, monkeypatch: pytes
         "traces",
         "traces_url",
         "lineage",
+        "lineage_ui_url",
         "duckdb_memory_limit",
     }
 

@@ -151,7 +151,7 @@ def run_demo(
         TransformError: A model or a test failed.
         OSError: `out` cannot be written to.
     """
-    configure(settings, service_name="floe-demo")
+    configure(settings)
     steps = _Steps(display, done)
     run_id = str(uuid.uuid4())
     with run_trace("demo", run_id=run_id):

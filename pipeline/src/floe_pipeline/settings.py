@@ -134,6 +134,9 @@ class Settings(BaseSettings):
     lineage: Literal["off", "file", "http"] = Field("off", description="off, file or http")
     lineage_file: Path = Field(Path("build/lineage.jsonl"), description="a file's path")
     lineage_url: HttpUrl = "http://marquez:5000"
+    lineage_ui_url: HttpUrl | None = Field(
+        None, description="a URL such as http://localhost:5001, where a person looks at lineage"
+    )
 
     # --- generation
     seed: Seed = 42

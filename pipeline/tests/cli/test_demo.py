@@ -46,7 +46,14 @@ def test_the_report_shows_the_run_with_its_trace_and_lineage(demo):
     roots = [span for span in spans if span["parent_id"] is None]
     assert [span["name"] for span in roots][:1] == ["demo"]
     of_run = {span["name"] for span in spans if span["trace_id"] == roots[0]["trace_id"]}
-    assert {"Seed", "iceberg.append", "dbt.build", "dbt.model orders", "verify", "POST"} <= of_run
+    assert {
+        "Seed",
+        "iceberg.append bronze.orders",
+        "dbt.build",
+        "dbt.model orders",
+        "verify",
+        "catalog.commit",
+    } <= of_run
 
 
 def test_a_second_demo_goes_on_and_doubles_nothing(tmp_path, small_lake, floe, number):

@@ -45,11 +45,15 @@ def test_assets_lie_in_layers_and_depend_on_each_other_as_in_dbt() -> None:
         layer, name = key.path
         by_layer.setdefault(layer, set()).add(name)
         assert graph.get(key).group_name == layer
-    assert set(by_layer) == {"bronze", "staging", "intermediate", "gold"}
+    assert set(by_layer) == {"bronze", "staging", "intermediate", "gold", "cube"}
     assert by_layer["bronze"] == BRONZE_TABLES
     assert by_layer["gold"] == GOLD_TABLES
     for name in BRONZE_TABLES:
         assert dg.AssetKey(["bronze", name]) in graph.get(dg.AssetKey(["staging", f"stg_{name}"])).parent_keys
+    for name in ("Orders", "Customers", "Products"):
+        cube = graph.get(dg.AssetKey(["cube", name]))
+        assert cube.parent_keys == {dg.AssetKey(["gold", name.lower()])}
+        assert not cube.is_executable
     for name in GOLD_TABLES:
         above = dg.AssetSelection.assets(dg.AssetKey(["gold", name])).upstream().resolve(graph)
         assert {key.path[1] for key in above if key.path[0] == "bronze"} >= {"orders", "order_items"}

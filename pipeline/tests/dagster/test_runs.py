@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -77,16 +76,6 @@ def test_each_table_is_told_with_its_rows_snapshot_and_trace(seeded: Platform) -
     assert {check.check_name for check in result.get_asset_check_evaluations()} == {
         spec.name for spec in marts.check_specs
     }
-
-
-def test_both_steps_of_a_run_are_in_one_trace(seeded: Platform) -> None:
-    run_id = seeded.results[0].run_id
-    spans = [json.loads(line) for line in seeded.settings.traces_file.read_text().splitlines()]
-    of_run = [span for span in spans if span["trace_id"] == uuid.UUID(run_id).hex]
-    roots = {span["name"] for span in of_run if span["parent_id"] is None}
-    assert roots == {"seed_job bronze", "seed_job marts"}
-    names = {span["name"] for span in of_run}
-    assert {"lake.append_batch", "iceberg.append", "dbt.build", "dbt.model orders"} <= names
 
 
 def test_seeding_a_filled_lake_adds_nothing(seeded: Platform) -> None:

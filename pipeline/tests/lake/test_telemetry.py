@@ -18,6 +18,7 @@ import pytest
 from floe_pipeline import telemetry
 from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.settings import Settings, load_settings
+from floe_pipeline.telemetry import Phase, RunRecord, exporters
 from lake_writers import append_seed
 
 RUN = "0b7f6a52-5b0e-4a34-9c56-3a1f0c8d2e11"
@@ -66,6 +67,50 @@ def test_parts_of_a_run_that_share_only_its_id_share_the_trace(
     assert len({span["trace_id"] for span in spans()}) == 1
 
 
+def test_steps_of_a_run_are_below_the_root_that_is_recorded_at_its_end(
+    spans: Callable[[], list[dict[str, Any]]],
+) -> None:
+    with telemetry.step_of_run("step bronze", run_id=RUN), telemetry.span("work"):
+        assert telemetry.current_trace_id() == telemetry.trace_id_of(RUN) == TRACE
+    assert telemetry.current_trace_id() is None
+    began = time.time() - 60
+    telemetry.record_run(
+        RunRecord(
+            "seed_job",
+            RUN,
+            began,
+            time.time(),
+            failure="it broke",
+            attributes={"dagster.trigger": "sensor"},
+            phases=[Phase("queued", began, began + 2)],
+        )
+    )
+    found = {span["name"]: span for span in spans()}
+    root = found["seed_job"]
+    assert [span["name"] for span in spans() if span["parent_id"] is None] == ["seed_job"]
+    assert found["step bronze"]["parent_id"] == found["queued"]["parent_id"] == root["span_id"]
+    assert found["work"]["parent_id"] == found["step bronze"]["span_id"]
+    assert {span["trace_id"] for span in spans()} == {TRACE}
+    assert (root["status"], root["message"]) == ("ERROR", "it broke")
+    assert root["attributes"] == {"floe.run_id": RUN, "dagster.trigger": "sensor"}
+    assert root["start_ns"] == found["queued"]["start_ns"] <= found["step bronze"]["start_ns"]
+    assert root["end_ns"] >= found["step bronze"]["end_ns"]
+    assert found["queued"]["end_ns"] - found["queued"]["start_ns"] == pytest.approx(2e9, rel=1e-6)
+    assert [found[name]["service"] for name in ("seed_job", "queued", "work")] == [
+        "dagster",
+        "dagster",
+        "floe-pipeline",
+    ]
+
+
+def test_without_a_place_for_spans_nothing_is_traced() -> None:
+    telemetry.configure(load_settings(traces="off"))
+    with telemetry.step_of_run("step bronze", run_id=RUN):
+        assert telemetry.current_trace_id() is None
+    assert telemetry.trace_id_of(RUN) is None
+    telemetry.record_run(RunRecord("seed_job", RUN, 0.0, 1.0))
+
+
 def test_only_runs_begin_traces(spans: Callable[[], list[dict[str, Any]]], lake: Lake) -> None:
     lake.load("bronze.orders")
     with telemetry.span("stray"):
@@ -102,13 +147,17 @@ def test_every_commit_is_a_span_with_table_rows_and_snapshot(
     commits = {
         span["attributes"]["iceberg.table"]: span["attributes"]
         for span in spans()
-        if span["name"] == "iceberg.append"
+        if span["name"].startswith("iceberg.append ")
     }
     assert {
         table: (found["iceberg.rows"], found["iceberg.snapshot_id"]) for table, found in commits.items()
-    } == {f"bronze.{name}": (result.rows[name], result.snapshots[name]) for name in result.rows}
-    requests_made = [span for span in spans() if span["attributes"].get("http.method") == "POST"]
-    assert len(requests_made) == 4  # REST calls are there, below the commits
+    } == {f"bronze.{name}": (result.rows[name], str(result.snapshots[name])) for name in result.rows}
+    calls = [span for span in spans() if span["name"] == "catalog.commit"]  # REST calls are below the commits
+    assert {span["attributes"]["iceberg.table"] for span in calls} == set(commits)
+    (generated,) = [span for span in spans() if span["name"] == "generate"]
+    assert {f"bronze.{name}": generated["attributes"][f"floe.{name}"] for name in result.rows} == {
+        table: found["iceberg.rows"] for table, found in commits.items()
+    }
     ledger = lake.load("bronze.orders").current_snapshot().summary  # type: ignore[union-attr]
     assert TRACE in ledger.additional_properties["floe.ledger"]  # type: ignore[union-attr]
 
@@ -133,7 +182,7 @@ def dead_collector(request: pytest.FixtureRequest) -> Iterator[str]:
 def test_a_run_does_not_wait_for_a_dead_collector(
     dead_collector: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telemetry, "COLLECTOR_SECONDS", 120.0)  # what waiting for an answer would take
+    monkeypatch.setattr(exporters, "COLLECTOR_SECONDS", 120.0)  # what waiting for an answer would take
     telemetry.configure(load_settings(traces="otlp", otlp_endpoint=dead_collector))
     began = time.perf_counter()
     with telemetry.run_trace("job", run_id=RUN):
@@ -146,7 +195,7 @@ def test_a_run_does_not_wait_for_a_dead_collector(
 def test_nobody_waits_twice_for_a_dead_collector(
     dead_collector: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(telemetry, "COLLECTOR_SECONDS", 120.0)
+    monkeypatch.setattr(exporters, "COLLECTOR_SECONDS", 120.0)
     telemetry.configure(load_settings(traces="otlp", otlp_endpoint=dead_collector))
     with telemetry.run_trace("first", run_id=RUN):
         pass
@@ -163,6 +212,7 @@ def test_a_process_ends_at_once_with_a_dead_collector(dead_collector: str) -> No
     script = f"""
 import time
 from floe_pipeline import telemetry
+from floe_pipeline.telemetry import Phase, RunRecord, exporters
 from floe_pipeline.settings import load_settings
 telemetry.configure(load_settings(traces="otlp", otlp_endpoint={dead_collector!r}))
 with telemetry.run_trace("job", run_id="r"):
@@ -175,6 +225,32 @@ print(time.time())
     assert time.time() - float(done.stdout) < 15
     assert done.stderr.count("\n") <= 1
     assert "Traceback" not in done.stderr
+
+
+def test_a_process_that_ends_has_sent_everything(collector: tuple[str, list[bytes]]) -> None:
+    """Also a forked one, as a run's process is: `atexit` is not called there."""
+    endpoint, received = collector
+    script = f"""
+import multiprocessing
+from floe_pipeline import telemetry
+from floe_pipeline.settings import load_settings
+
+def work(name):
+    telemetry.configure(load_settings(traces="otlp", otlp_endpoint={endpoint!r}))
+    with telemetry.step_of_run(name, run_id="r"):
+        pass
+
+work("in_the_parent")
+child = multiprocessing.get_context("fork").Process(target=work, args=("in_the_child",))
+child.start()
+child.join()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "Traceback" not in done.stderr
+    body = b"".join(received)
+    assert all(name in body for name in (b"in_the_parent", b"in_the_child"))
 
 
 @pytest.fixture
@@ -199,7 +275,7 @@ def collector() -> Iterator[tuple[str, list[bytes]]]:
 
 def test_a_live_collector_gets_the_whole_run(collector: tuple[str, list[bytes]]) -> None:
     endpoint, received = collector
-    telemetry.configure(load_settings(traces="otlp", otlp_endpoint=endpoint), "live")
+    telemetry.configure(load_settings(traces="otlp", otlp_endpoint=endpoint))
     with telemetry.run_trace("whole_run", run_id=RUN), telemetry.span("inner_work"):
         pass
     body = b"".join(received)

@@ -89,15 +89,15 @@ def spans():
     for cycle in ("seed", "cycle 1", "cycle 2", "cycle 3"):
         length = 3.0 if cycle == "seed" else 1.8
         step = span(cycle, at, length, root)
-        batch = span("append batch", at, length * 0.3, step)
+        batch = span("lake.append_batch", at, length * 0.3, step)
         for index, table in enumerate(("order_items", "products", "customers", "orders")):
-            append = span(f"append bronze.{table}", at + index * 0.1, 0.09, batch)
-            span("POST", at + index * 0.1 + 0.05, 0.02, append)
-        build = span("dbt build", at + length * 0.3, length * 0.65, step)
+            append = span(f"iceberg.append bronze.{table}", at + index * 0.1, 0.09, batch)
+            span("catalog.commit", at + index * 0.1 + 0.05, 0.02, append)
+        build = span("dbt.build", at + length * 0.3, length * 0.65, step)
         for index in range(8):
-            span(f"model stg_{index}", at + length * 0.3 + index * 0.05, 0.04 * (8 - index), build)
+            span(f"dbt.model stg_{index}", at + length * 0.3 + index * 0.05, 0.04 * (8 - index), build)
         for index in range(40):
-            span(f"test not_null_{index}", at + length * 0.5 + index * 0.012, 0.01, build)
+            span(f"dbt.test not_null_{index}", at + length * 0.5 + index * 0.012, 0.01, build)
         at += length + 0.05
     span("verify", at, 0.6, root)
     return made

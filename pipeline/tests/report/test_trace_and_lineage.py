@@ -68,8 +68,8 @@ def test_durations_read_like_people_say_them(seconds, said):
     [
         ("dbt.model orders", "dbt model"),
         ("dbt.test order_is_there_once", "dbt test"),
-        ("iceberg.append", "Iceberg write"),
-        ("POST", "catalog request"),
+        ("iceberg.append bronze.orders", "Iceberg write"),
+        ("catalog.commit", "catalog request"),
         ("Verify", "proof"),
         ("Cycle 1", "step"),
     ],
@@ -91,6 +91,17 @@ def test_lineage_knows_layers_edges_and_where_columns_come_from(lineage):
     assert ("bronze.orders", "stg_orders") in lineage.edges
     assert ("gold.customers", "gold.customers") not in lineage.edges  # its own former rows are no source
     assert lineage.datasets["gold.products"].columns["product_id"] == ["stg_products.product_id"]
+
+
+def test_what_uses_the_marts_is_not_drawn(make_report):
+    path = make_report().lineage_file
+    mart, cube = (
+        {"namespace": "iceberg://floe", "name": "gold.orders"},
+        {"namespace": "cube://floe", "name": "Orders"},
+    )
+    with path.open("a") as events:
+        events.write(json.dumps({"eventType": "COMPLETE", "inputs": [mart], "outputs": [cube]}) + "\n")
+    assert "Orders" not in read_lineage(path).datasets
 
 
 def test_places_run_from_left_to_right_and_never_coincide(lineage):

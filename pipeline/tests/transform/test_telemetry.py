@@ -20,7 +20,7 @@ from floe_pipeline.lake.append import append_batch
 from floe_pipeline.settings import Settings
 from floe_pipeline.telemetry import configure, run_trace
 from floe_pipeline.transform import lineage
-from floe_pipeline.transform.runner import build
+from floe_pipeline.transform.runner import BuildError, build
 
 from .conftest import MARTS, Shop
 
@@ -42,8 +42,9 @@ def told(open_shop: Shop) -> Iterator[tuple[str, list[Event], list[Event], dict[
         appended = append_batch(
             open_shop.lake, batch_id="told", seed=11, orders=8, until=open_shop.until, run_id=run_id
         )
-        lineage.emit_generate(settings, appended, origin=lineage.Origin(run_id, uuid.UUID(run_id).hex))
-        result = build(settings, lake=open_shop.lake, run_id=run_id)
+        origin = lineage.Origin(run_id, uuid.UUID(run_id).hex, "test_job")
+        lineage.emit_generate(settings, appended, origin=origin)
+        result = build(settings, lake=open_shop.lake, run_id=run_id, job="test_job")
     assert lineage.flush()
     configure(open_shop.settings)
     made = {f"bronze.{name}": number for name, number in appended.snapshots.items()} | result.snapshots
@@ -82,7 +83,7 @@ def test_every_mart_leads_back_to_run_trace_and_snapshot(
         assert facet["traceId"] == uuid.UUID(run_id).hex
         if table.startswith("gold."):
             assert facet["snapshotId"] == str(snapshot)
-        assert event["run"]["facets"]["parent"]["run"]["runId"] == run_id
+        assert facet["job"] == "floe.test_job"
 
 
 def test_lineage_goes_from_bronze_over_dbt_to_gold(
@@ -116,6 +117,39 @@ def test_lineage_goes_from_bronze_over_dbt_to_gold(
     assert {"generate", "dbt.orders", "dbt.int_pending_totals.test", "dbt.marts_agree"} <= jobs
 
 
+def test_lineage_goes_on_to_the_cubes_and_their_members(
+    told: tuple[str, list[Event], list[Event], dict[str, int]],
+) -> None:
+    run_id, events, _, snapshots = told
+    found = outputs(events)
+    for cube, mart in (
+        ("Orders", "gold.orders"),
+        ("Customers", "gold.customers"),
+        ("Products", "gold.products"),
+    ):
+        output, event = found[cube]
+        assert (output["namespace"], event["job"]["name"]) == ("cube://floe", f"cube.{cube}")
+        assert [source["name"] for source in event["inputs"]] == [mart]
+        facet = event["run"]["facets"]["floe"]
+        assert (facet["runId"], facet["snapshotId"]) == (run_id, str(snapshots[mart]))
+        members = {field["name"] for field in output["facets"]["schema"]["fields"]}
+        columns = output["facets"]["columnLineage"]["fields"]
+        assert set(columns) == members
+        known = {field["name"] for field in event["inputs"][0]["facets"]["schema"]["fields"]}
+        assert {source["field"] for each in columns.values() for source in each["inputFields"]} <= known
+    revenue = found["Orders"][0]["facets"]["columnLineage"]["fields"]["total_revenue"]["inputFields"]
+    assert [(source["name"], source["field"]) for source in revenue] == [("gold.orders", "total_amount")]
+
+
+def test_each_run_begins_just_before_it_ends(
+    told: tuple[str, list[Event], list[Event], dict[str, int]],
+) -> None:
+    """While a run is open without its tables, Marquez leaves its job out of the graph."""
+    events = told[1]
+    states = [(event["run"]["runId"], event["eventType"]) for event in events]
+    assert states == [(run, state) for run, _ in states[::2] for state in ("START", "COMPLETE")]
+
+
 def test_a_span_for_each_model_test_and_commit(
     told: tuple[str, list[Event], list[Event], dict[str, int]],
 ) -> None:
@@ -127,14 +161,40 @@ def test_a_span_for_each_model_test_and_commit(
     assert len(nodes) == whole["attributes"]["dbt.nodes"]
     assert all(span["parent_id"] == whole["span_id"] for span in nodes)
     assert {span["attributes"]["dbt.status"] for span in nodes} == {"success", "pass"}
-    commits = [span for span in spans if span["name"] == "iceberg.publish"]
+    commits = [span for span in spans if span["name"].startswith("iceberg.publish ")]
     assert {span["attributes"]["iceberg.snapshot_id"] for span in commits} == {
-        snapshot for table, snapshot in snapshots.items() if table.startswith("gold.")
+        str(snapshot) for table, snapshot in snapshots.items() if table.startswith("gold.")
     }
     for span in commits:
         mart = span["attributes"]["iceberg.table"].removeprefix("gold.")
         assert by_id[span["parent_id"]]["name"] == f"dbt.model {mart}"
-        assert [each for each in spans if each["parent_id"] == span["span_id"] and each["name"] == "POST"]
+        assert [
+            each
+            for each in spans
+            if each["parent_id"] == span["span_id"] and each["name"] == "catalog.commit"
+        ]
+
+
+def test_what_failed_says_why_and_keeps_its_place_in_the_graph(shop: Shop) -> None:
+    settings = with_telemetry(shop, lineage="file", traces="file")
+    configure(settings)
+    lines_of = shop.lake.catalog.load_table("bronze.order_items")
+    lines_of.delete("order_id == 17")  # its total is now the sum of nothing
+    with pytest.raises(BuildError), run_trace("test_job", run_id=str(uuid.uuid4())):
+        build(settings, lake=shop.lake)
+    assert lineage.flush()
+    configure(shop.settings)
+    failed = {
+        event["job"]["name"]: event for event in lines(settings.lineage_file) if event["eventType"] == "FAIL"
+    }
+    assert failed
+    for event in failed.values():
+        assert "Got 1 result" in event["run"]["facets"]["errorMessage"]["message"]
+    assert not {f"dbt.{mart}" for mart in MARTS} & {
+        event["job"]["name"] for event in lines(settings.lineage_file)
+    }
+    spans = {span["name"]: span for span in lines(settings.traces_file)}
+    assert (spans["dbt.build"]["status"], spans["test_job"]["status"]) == ("ERROR", "ERROR")
 
 
 @pytest.fixture

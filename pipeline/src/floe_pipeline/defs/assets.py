@@ -52,19 +52,17 @@ class Work:
 
 @contextmanager
 def step_of(run: dg.DagsterRun, step: str) -> Iterator[Work]:
-    """Connect to the lake inside the run's trace; on leaving, spans and lineage are sent.
+    """Connect to the lake inside the run's trace.
 
     Args:
         run: The run; its id is the trace's id. A retry of a run keeps the batch id of the first try, so that
             it completes that batch instead of appending another.
-        step: Names the step's span.
+        step: Its key, which names its span.
     """
     settings = load_settings()
     telemetry.configure(settings)
-    attributes = {"dagster.job": run.job_name, "dagster.root_run_id": run.root_run_id or run.run_id}
-    with telemetry.run_trace(f"{run.job_name} {step}", run_id=run.run_id, attributes=attributes):
+    with telemetry.step_of_run(f"step {step}", run_id=run.run_id, attributes={"dagster.job": run.job_name}):
         yield Work(settings, Lake.connect(settings), run.run_id, run.root_run_id or run.run_id)
-    lineage.flush()
 
 
 @dg.multi_asset(name="bronze", specs=specs.bronze, pool=POOL, retry_policy=PATIENCE)
@@ -72,7 +70,7 @@ def bronze(context: dg.AssetExecutionContext, config: BatchConfig) -> Iterator[d
     """Generate one batch and append it to the four tables, exactly once whatever dies meanwhile."""
     with step_of(context.run, "bronze") as work:
         appended = _append(work, config)
-        origin = lineage.Origin(work.run_id, telemetry.current_trace_id())
+        origin = lineage.Origin(work.run_id, telemetry.current_trace_id(), context.run.job_name)
         lineage.emit_generate(work.settings, appended, origin=origin)
         known = "was there already" if appended.already_applied else "appended"
         context.log.info(f"batch {appended.number} {known}: {appended.rows} in {appended.seconds:.2f} s")
@@ -118,7 +116,11 @@ def marts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[An
         failure: runner.BuildError | None = None
         try:
             result = runner.build(
-                work.settings, lake=work.lake, select=_selection(context), run_id=work.run_id
+                work.settings,
+                lake=work.lake,
+                select=_selection(context),
+                run_id=work.run_id,
+                job=context.run.job_name,
             )
         except runner.BuildError as error:
             failure, result = error, error.result
@@ -129,8 +131,8 @@ def marts(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[An
                 yield dg.MaterializeResult(asset_key=key, metadata=_mart_facts(work, node))
             elif check and check in context.selected_asset_check_keys and node.status != "skipped":
                 yield _check_result(check, node)
-    if failure:
-        _fail(failure)
+        if failure:
+            _fail(failure)
 
 
 def _selection(context: dg.AssetExecutionContext) -> str | None:
@@ -210,4 +212,6 @@ def _table_facts(work: Work, identifier: str, committed: int | None) -> Metadata
         facts["trace_id"] = dg.MetadataValue.text(trace_id)
     if trace_id and where:
         facts["trace"] = dg.MetadataValue.url(f"{where}/trace/{trace_id}")
+    if page := lineage.dataset_page(work.settings, identifier):
+        facts["lineage"] = dg.MetadataValue.url(page)
     return facts

@@ -5,8 +5,10 @@ from typing import Any, Final
 
 import dagster as dg
 
+from floe_pipeline import telemetry
 from floe_pipeline.defs.assets import POOL, bronze, marts, step_of, whole_tables
 from floe_pipeline.defs.bronze_state import BronzeState, look
+from floe_pipeline.defs.run_story import tell_dead_run
 from floe_pipeline.lake.errors import LakeError
 from floe_pipeline.lake.maintain import maintain
 from floe_pipeline.settings import load_settings
@@ -94,7 +96,7 @@ check_tables_job = dg.define_asset_job(
 @dg.op(pool=POOL, out=dg.Out(dg.Nothing))
 def maintain_tables(context: dg.OpExecutionContext) -> None:
     """Merge small files, forget old snapshots, delete files that nothing refers to."""
-    with step_of(context.run, "maintain") as work:
+    with step_of(context.run, "maintain_tables") as work:
         for table in maintain(work.lake, work.settings):
             counts: dict[str, int | str] = {
                 "snapshots_expired": table.snapshots_expired,
@@ -158,6 +160,21 @@ def generate_orders_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunReq
     if busy:
         return dg.SkipReason(busy)
     return dg.RunRequest()
+
+
+@dg.run_failure_sensor(
+    name="dead_runs_sensor",
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Completes trace and lineage of a run that was killed: its own process tells them otherwise.",
+)
+def dead_runs_sensor(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+    """A run that died is a failed one in Jaeger and Marquez too, not one that never ends."""
+    now = load_settings()
+    telemetry.configure(now)
+    run, why = context.dagster_run, context.failure_event
+    if tell_dead_run(now, run, context.instance, why):
+        return None
+    return dg.SkipReason(f"run {run.run_id[:8]} told its end itself")
 
 
 maintenance_schedule = dg.ScheduleDefinition(

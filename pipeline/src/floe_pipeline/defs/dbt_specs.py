@@ -13,6 +13,7 @@ import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DbtProject, build_dbt_asset_specs
 
 BRONZE: Final = "bronze"
+CUBE: Final = "cube"  # where the exposures are shown
 FULL: Final = "full"  # tag of the tests that look at whole tables, not at a cycle's new rows
 
 Props = Mapping[str, Any]  # what a dbt manifest says about one node
@@ -83,6 +84,22 @@ class DbtSpecs:
     def models(self) -> list[dg.AssetSpec]:
         """An asset for each model."""
         return list(build_dbt_asset_specs(manifest=self.manifest, dagster_dbt_translator=self._translator))
+
+    @cached_property
+    def exposures(self) -> list[dg.AssetSpec]:
+        """An asset for each exposure: nothing here makes it, but the graph shows what uses the marts."""
+        return [self._exposure_spec(props) for props in self.manifest["exposures"].values()]
+
+    def _exposure_spec(self, props: Props) -> dg.AssetSpec:
+        return dg.AssetSpec(
+            key=[CUBE, props["name"]],
+            deps=[self.key_of[parent] for parent in props["depends_on"]["nodes"]],
+            description=props["description"],
+            group_name=CUBE,
+            kinds={CUBE},
+            owners=[props["owner"]["email"]],
+            metadata={"url": dg.MetadataValue.url(props["url"])},
+        )
 
     @cached_property
     def key_of(self) -> dict[str, dg.AssetKey]:

@@ -35,6 +35,7 @@ from floe_pipeline.telemetry import current_trace_id, span
 from floe_synthetic.ecommerce import Batch, EcommerceGenerator, GeneratorState
 
 ITEMS, *REST = BRONZE
+BRONZE_NAMES: Final = [spec.name for spec in BRONZE]
 PIECE_ORDERS: Final = 250_000  # orders in memory at once
 LATE: Final = timedelta(minutes=15)  # how far another writer may have gone ahead of our `until`
 NEXT_MOMENT: Final = timedelta(seconds=1)  # the window of a writer whose time was taken by another
@@ -88,7 +89,11 @@ class _Content:
                     self.after = piece.state
                     yield piece
                 return
-            self._kept = list(pieces)
+            with span("generate") as here:  # a larger batch is made while it is appended
+                self._kept = list(pieces)
+                for name in BRONZE_NAMES:
+                    rows = sum(piece.tables()[name].num_rows for piece in self._kept)
+                    here.set_attribute(f"floe.{name}", rows)
         for piece in self._kept:
             self.after = piece.state
             yield piece
@@ -263,7 +268,7 @@ def _append(
     Raises:
         CommitConflictError: Somebody else committed to the table since it was loaded.
     """
-    with span("iceberg.append", **{"iceberg.table": spec.identifier}) as here:
+    with span(f"iceberg.append {spec.identifier}", **{"iceberg.table": spec.identifier}) as here:
         rows = cents = 0
         files: list[DataFile] = []
         for piece in content.pieces():
@@ -280,7 +285,7 @@ def _append(
         commit(transaction, lambda: lake.load(spec.identifier))
         here.set_attribute("floe.batch", entry.number)
         here.set_attribute("iceberg.rows", rows)
-        here.set_attribute("iceberg.snapshot_id", snapshot_id(transaction))
+        here.set_attribute("iceberg.snapshot_id", str(snapshot_id(transaction)))
     if result is not None:
         result.rows[spec.name] = rows
         result.cents[spec.name] = cents

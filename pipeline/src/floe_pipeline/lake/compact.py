@@ -65,7 +65,7 @@ def compact(lake: Lake, identifier: str, fan_in: int) -> Compaction:
             return Compaction()
         if has_row_deletes(table):
             return Compaction(skipped="it has row-level deletes, which another engine wrote")
-        with span("iceberg.compact", **{"iceberg.table": identifier}) as here:
+        with span(f"iceberg.compact {identifier}", **{"iceberg.table": identifier}) as here:
             old = [live.file for group in groups for live in group]
             new = [file for group in groups for file in write_files(table, _merged(table, group))]
             transaction = begin(table)
@@ -76,7 +76,7 @@ def compact(lake: Lake, identifier: str, fan_in: int) -> Compaction:
                 continue
             here.set_attribute("iceberg.files", len(old))
             here.set_attribute("iceberg.rows", sum(file.record_count for file in old))
-            here.set_attribute("iceberg.snapshot_id", snapshot_id(transaction))
+            here.set_attribute("iceberg.snapshot_id", str(snapshot_id(transaction)))
         return Compaction(files=len(old), into=len(new))
     return Compaction(skipped=f"others committed each of {TRIES} times; the next run tries again")
 

@@ -72,7 +72,7 @@ def maintain(lake: Lake, settings: Settings) -> list[TableMaintenance]:
     locations = {identifier: lake.load(identifier).location() for identifier in identifiers}
     results = []
     for identifier in identifiers:
-        with span("iceberg.maintain", **{"iceberg.table": identifier}) as here:
+        with span(f"iceberg.maintain {identifier}", **{"iceberg.table": identifier}) as here:
             result = TableMaintenance(identifier)
             try:
                 maintain_table(lake, settings, locations, result)

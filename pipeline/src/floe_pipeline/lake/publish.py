@@ -94,7 +94,7 @@ def publish(
     publication = _Publication(
         lake, identifier, rows, mode, spec or SPECS.get(identifier), watermark, properties
     )
-    with span("iceberg.publish", **{"iceberg.table": identifier, "floe.mode": mode}) as here:
+    with span(f"iceberg.publish {identifier}", **{"iceberg.table": identifier, "floe.mode": mode}) as here:
         for attempt in attempts(f"publishing {identifier}"):
             here.set_attribute("iceberg.attempts", attempt)
             try:
@@ -103,7 +103,7 @@ def publish(
                 continue
             break
         here.set_attribute("iceberg.rows", result.rows)
-        here.set_attribute("iceberg.snapshot_id", result.snapshot_id)
+        here.set_attribute("iceberg.snapshot_id", str(result.snapshot_id))
     return result
 
 

@@ -70,8 +70,11 @@ def read_lineage(path: Path) -> Lineage:
 
 
 def _add_event(lineage: Lineage, event: Mapping[str, Any]) -> None:
+    outputs = event.get("outputs") or []
+    if any(dataset["namespace"].startswith("cube:") for dataset in outputs):
+        return  # the page is about what the run made, and not about who asks for it
     inputs = [_add_dataset(lineage, dataset) for dataset in event.get("inputs") or []]
-    for dataset in event.get("outputs") or []:
+    for dataset in outputs:
         output = _add_dataset(lineage, dataset)
         lineage.edges.update((source.name, output.name) for source in inputs if source is not output)
         mapped = (dataset.get("facets") or {}).get("columnLineage", {}).get("fields", {})

@@ -24,7 +24,7 @@ PAGE_WIDTH: Final = 740
 KINDS: Final = (  # (what it is called, words in a span's name that tell it), the first match wins
     ("dbt test", ("test",)),
     ("dbt model", ("dbt", "model", "transform", "build")),
-    ("catalog request", ("http", "get ", "post ", "put ", "delete ", "head ")),
+    ("catalog request", ("catalog.", "get ", "post ", "put ", "delete ", "head ")),
     ("Iceberg write", ("append", "commit", "publish", "iceberg", "maintain")),
     ("proof", ("verify", "check", "b1")),
 )

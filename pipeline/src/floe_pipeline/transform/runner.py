@@ -20,6 +20,7 @@ from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.settings import Settings
 from floe_pipeline.telemetry import RUN_ID, carry, current_context, current_trace_id, span
 from floe_pipeline.transform import lineage
+from floe_pipeline.transform.dbt_lineage import FAILED
 from floe_pipeline.transform.dbt_plugin import Session, working_on
 from floe_pipeline.transform.project import TransformError, load_manifest, project_arguments
 
@@ -28,7 +29,6 @@ __all__ = ["BuildError", "NodeResult", "TransformError", "TransformResult", "bui
 IN_MEMORY: Final = ("path:models/staging", "path:models/intermediate")  # every mart is computed from these
 FULL: Final = "tag:full"  # tests that look at whole tables
 GOOD: Final = frozenset({"success", "pass", "warn", "no-op"})
-FAILED: Final = frozenset({"error", "fail", "runtime error"})
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,7 @@ def build(
     select: str | None = None,
     full_refresh: bool = False,
     run_id: str | None = None,
+    job: str | None = None,
 ) -> TransformResult:
     """Bring the marts up to everything that was committed to bronze before the call.
 
@@ -105,19 +106,20 @@ def build(
         select: Marts to build, in dbt's selection syntax (`customers products`); all when None.
         full_refresh: Recompute from all of bronze and replace the marts, instead of adding what is new.
         run_id: Names the run in snapshots, traces and lineage.
+        job: The Dagster job of that run, for lineage.
 
     Raises:
         BuildError: Naming every model and test that failed, with dbt's message.
         TransformError: When dbt could not even begin.
         LakeError: When the catalog does not answer.
     """
-    arguments = ["build", "--exclude-resource-type", "unit_test", "--exclude", FULL]
+    arguments = ["build", "--exclude-resource-types", "unit_test", "exposure", "--exclude", FULL]
     if select:
         # A test that also looks at marts which are not built now is not asked: they may not exist yet.
         arguments += ["--select", *select.split(), *IN_MEMORY, "--indirect-selection", "buildable"]
     if full_refresh:
         arguments.append("--full-refresh")
-    return _invoke("dbt.build", arguments, settings, lake, run_id)
+    return _invoke("dbt.build", arguments, settings, lake=lake, run_id=run_id, job=job)
 
 
 def check(settings: Settings, *, lake: Lake, run_id: str | None = None) -> TransformResult:
@@ -128,7 +130,7 @@ def check(settings: Settings, *, lake: Lake, run_id: str | None = None) -> Trans
         TransformError: When dbt could not even begin.
         LakeError: When the catalog does not answer.
     """
-    return _invoke("dbt.check", ["test", "--select", FULL], settings, lake, run_id)
+    return _invoke("dbt.check", ["test", "--select", FULL], settings, lake=lake, run_id=run_id)
 
 
 _one_at_a_time = threading.Lock()  # dbt keeps its state in modules
@@ -136,9 +138,19 @@ _connected: Settings | None = None
 
 
 def _invoke(
-    name: str, arguments: list[str], settings: Settings, lake: Lake, run_id: str | None
+    name: str,
+    arguments: list[str],
+    settings: Settings,
+    *,
+    lake: Lake,
+    run_id: str | None,
+    job: str | None = None,
 ) -> TransformResult:
-    with _one_at_a_time, tempfile.TemporaryDirectory(prefix="floe-dbt-run-") as work, span(name) as current:
+    with (
+        _one_at_a_time,
+        tempfile.TemporaryDirectory(prefix="floe-dbt-run-") as work,
+        span(name, "dbt") as current,
+    ):
         started = time.perf_counter()
         session = Session(lake, _snapshot_properties(run_id), "--full-refresh" in arguments)
         spans = _NodeSpans(current_context())
@@ -153,14 +165,14 @@ def _invoke(
                 settings,
                 manifest,
                 outcome.result,
-                origin=lineage.Origin(run_id, current_trace_id()),
+                origin=lineage.Origin(run_id, current_trace_id(), job),
                 written=_written(session),
             )
         result = TransformResult(outcome.success, nodes, time.perf_counter() - started)
         current.set_attribute("dbt.nodes", len(nodes))
-    if not result.success:
-        _disconnect()
-        raise _failure(name, outcome, result)
+        if not result.success:
+            _disconnect()
+            raise _failure(name, outcome, result)  # marks the span, too
     return result
 
 
@@ -206,7 +218,7 @@ class _NodeSpans:
         attributes = {"dbt.unique_id": node.unique_id, "dbt.resource_type": node.resource_type}
         self._open[node.unique_id] = (
             stack,
-            stack.enter_context(span(f"dbt.{node.resource_type} {node.node_name}", **attributes)),
+            stack.enter_context(span(f"dbt.{node.resource_type} {node.node_name}", "dbt", **attributes)),
         )
 
     def _finish(self, unique_id: str, outcome: Any) -> None:  # noqa: ANN401  # a protobuf message made at run time
