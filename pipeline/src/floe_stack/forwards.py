@@ -7,7 +7,6 @@ import signal
 import subprocess
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType, TracebackType
@@ -19,10 +18,15 @@ from floe_stack.doors import Door
 from floe_stack.errors import StackError
 from floe_stack.kubectl import Kubectl
 
-AGAIN_SECONDS: Final = 0.3  # between two tries; a pod that restarts is to be reached again within 5 s
+AGAIN_SECONDS: Final = (
+    0.3  # until the next try, doubled up to the longest; a pod is to be reached again within 5 s
+)
+LONGEST_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 0.1
 STOP_SECONDS: Final = 3.0
 USABLE_SECONDS: Final = 20.0
+ONCE_MORE_SECONDS: Final = 2.0  # for a door that was waited for before, and did not open
+WILL_NOT_HEAL: Final = "(NotFound)"  # kubectl's word for a Service that is not there
 LISTENS: Final = re.compile(r"Forwarding from 127\.0\.0\.1:(\d+) ->")
 
 
@@ -47,7 +51,7 @@ class Forward(threading.Thread):
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
-        self._said: deque[str] = deque(maxlen=3)
+        self._said = "kubectl says nothing"
 
     @property
     def port(self) -> int:
@@ -57,7 +61,7 @@ class Forward(threading.Thread):
     @property
     def last_words(self) -> str:
         """What kubectl said last, apart from the connections that it handled."""
-        return "; ".join(self._said) or "kubectl says nothing"
+        return self._said
 
     def is_usable(self) -> bool:
         """Whether the service answers through it now."""
@@ -65,18 +69,21 @@ class Forward(threading.Thread):
 
     def run(self) -> None:
         """Keep kubectl running until `end`."""
+        wait = AGAIN_SECONDS
         while process := self._spawn():
             assert process.stdout is not None
             for line in process.stdout:
                 if found := LISTENS.match(line):
                     self._port = int(found[1])
                     self._is_listening.set()
+                    wait = AGAIN_SECONDS
                 elif not line.startswith("Handling connection"):
-                    self._said.append(line.strip())
+                    self._said = line.strip()
             process.wait()
             process.stdout.close()
             self._is_listening.clear()
-            self._closing.wait(AGAIN_SECONDS)
+            self._closing.wait(wait)
+            wait = min(2 * wait, LONGEST_SECONDS)
 
     def _spawn(self) -> subprocess.Popen[str] | None:
         """Start kubectl, or not when this is over."""
@@ -98,7 +105,7 @@ class Forward(threading.Thread):
                     start_new_session=True,  # Ctrl-C reaches us alone, and we end it
                 )
             except OSError as error:
-                self._said.append(f"{command[0]}: {error.strerror}")
+                self._said = f"{command[0]}: {error.strerror}"
                 return None
             return self._process
 
@@ -131,6 +138,7 @@ class Forwards:
     def __init__(self, kubectl: Kubectl) -> None:
         self._kubectl = kubectl
         self._open: dict[str, Forward] = {}
+        self._given_up: set[str] = set()
 
     def open(self, door: Door, port: int = 0) -> Forward:
         """Begin to forward a door, or find that it is forwarded already.
@@ -151,14 +159,17 @@ class Forwards:
             StackError: The service does not answer in time.
         """
         forward = self.open(door)
-        deadline = time.monotonic() + USABLE_SECONDS
+        patience = ONCE_MORE_SECONDS if door.name in self._given_up else USABLE_SECONDS
+        deadline = time.monotonic() + patience
         while not forward.is_usable():
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or WILL_NOT_HEAL in forward.last_words:
+                self._given_up.add(door.name)
                 raise StackError(
                     f"{door.title} does not answer at service/{door.service}:{door.port}:"
                     f" {forward.last_words}; `make status` shows its pod"
                 )
             time.sleep(LOOK_SECONDS)
+        self._given_up.discard(door.name)
         return door.address(forward.port)
 
     def __enter__(self) -> Forwards:

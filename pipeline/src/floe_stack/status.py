@@ -191,10 +191,8 @@ def render(status: Status, target: str) -> Group:
         used = "" if pod.used is None else f"{pod.used / MIB:.0f}"
         state = f"[{colour}]{pod.state if pod.ready else pod.state + ', not ready'}[/]"
         pods.add_row(pod.name, state, f"{pod.restarts}", used, share)
-    facts = Table(box=None, padding=(0, 3, 0, 0), show_header=False)
-    for name, text in _facts(status):
-        facts.add_row(Text(name, style="dim"), Text(text))
-    return Group(pods, "", facts, "", Text(f"Next: {next_step(status, target)}", style="bold"))
+    facts = [Text.assemble((f"{name:<11}", "dim"), text) for name, text in _facts(status)]
+    return Group(pods, "", *facts, "", Text(f"Next: {next_step(status, target)}", style="bold"))
 
 
 def _facts(status: Status) -> list[tuple[str, str]]:

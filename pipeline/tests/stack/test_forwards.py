@@ -69,7 +69,7 @@ def test_no_kubectl_outlives_the_command(cluster: Cluster, connection: Connectio
 def test_a_service_that_is_not_there_is_named_with_kubectls_words(
     cluster: Cluster, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("floe_stack.forwards.USABLE_SECONDS", 2.0)
+    monkeypatch.setattr("floe_stack.forwards.USABLE_SECONDS", 10.0)
     with (
         Forwards(Kubectl(connection)) as forwards,
         pytest.raises(StackError, match=r'Jaeger does not answer .* services "jaeger" not found'),
