@@ -36,7 +36,7 @@ lint: test-environment ## Formatting, style, types, SQL
 	.venv/bin/sqlfluff lint --disable-progress-bar pipeline/dbt
 
 unit: test-environment ## All tests with coverage (ARGS="-k name" for some)
-	.venv/bin/pytest --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered $(ARGS)
+	.venv/bin/pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered $(ARGS)
 
 unit-pythons: test-environment ## Unit tests on the other supported Pythons that this machine has
 	@for version in $(PYTHONS); do \

@@ -14,6 +14,8 @@ from floe_pipeline.bench.shop import Timing
 from floe_pipeline.bench.sizes import Size, check_sizes
 from floe_synthetic.schemas import SCHEMAS
 
+pytestmark = pytest.mark.slow
+
 
 def timing(cpu: float) -> Timing:
     return Timing(append=0.1, transform=cpu, total=cpu + 0.1, cpu=cpu)

@@ -15,6 +15,8 @@ from floe_pipeline.embedded import embedded_platform
 from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.verify.evidence import Check
 
+pytestmark = pytest.mark.slow
+
 
 def test_query_prints_a_table(demo, floe):
     ran = floe(

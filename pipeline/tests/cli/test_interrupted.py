@@ -3,6 +3,10 @@
 import json
 import signal
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 
 def stop_in_the_middle(start_floe, home, out, how):
     """Start a long demo and stop it while it works on its second cycle."""

@@ -18,6 +18,7 @@ from floe_pipeline.transform.runner import BuildError, NodeResult, TransformResu
 if TYPE_CHECKING:
     from .conftest import Platform
 
+pytestmark = pytest.mark.slow
 MONEY_RULE = "test.floe.holds_int_pending_totals"
 
 

@@ -34,7 +34,7 @@ LAUNCH = """mutation ($job: String!, $config: RunConfigData!) { launchRun(execut
     runConfigData: $config }) { __typename
     ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 
-pytestmark = pytest.mark.services
+pytestmark = [pytest.mark.services, pytest.mark.slow]
 
 
 class Served:

@@ -17,6 +17,8 @@ from floe_synthetic.schemas import CUSTOMERS, ORDERS
 from .conftest import MARTS, Shop
 from .expected import expected_marts, mart
 
+pytestmark = pytest.mark.slow
+
 
 def published(result: TransformResult) -> dict[str, int | None]:
     return {node.name: node.rows for node in result.nodes if node.rows is not None}

@@ -22,6 +22,8 @@ from floe_synthetic.schemas import SCHEMAS
 
 from .conftest import Shop
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
