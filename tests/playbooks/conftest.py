@@ -45,6 +45,16 @@ def chart_folder() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def kubernetes_api() -> ModuleType:
+    return load("roles/kubernetes_api/module_utils/kubernetes_api.py")
+
+
+@pytest.fixture(scope="session")
+def helm_record() -> ModuleType:
+    return load("roles/kubernetes_api/module_utils/helm_record.py")
+
+
+@pytest.fixture(scope="session")
 def secret_values() -> ModuleType:
     return load("roles/credentials/module_utils/secret_values.py")
 

@@ -180,10 +180,24 @@ def test_description_names_the_reason_of_the_last_end(release_state: ModuleType)
     [
         ([{"name": "a", "image": "i", "probe": {"period": 3, "path": "/"}}, {"name": "b"}], True),
         ([{"name": "a", "image": "i", "probe": {"period": 10}}], False),
+        ([{"name": "a", "image": "i", "probe": {"period": 3, "delay": 1}}], False),
         ([{"name": "b", "probe": {"period": 3}}], False),
         (None, False),
     ],
 )
 def test_a_patch_that_holds_already(release_state: ModuleType, found: Any, held: bool) -> None:
-    wanted = {"spec": {"containers": [{"name": "a", "probe": {"period": 3}}]}}
+    wanted = {"spec": {"containers": [{"name": "a", "probe": {"period": 3, "delay": 0}}]}}
     assert release_state.holds(wanted, {"spec": {"containers": found, "more": 1}}) == held
+
+
+def test_a_patch_is_of_the_workload_that_it_names(release_state: ModuleType) -> None:
+    patch = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "polaris"},
+        "spec": {"replicas": 2},
+    }
+    assert release_state.would_change(patch, [deployment()])
+    assert not release_state.would_change(patch, [deployment() | {"spec": {"replicas": 2}}])
+    assert not release_state.would_change(patch, [deployment() | {"kind": "StatefulSet"}])
+    assert not release_state.would_change(patch, [])

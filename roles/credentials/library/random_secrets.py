@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, Protocol
-
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.kubernetes_api import (
+    ARGUMENTS,
+    CONFLICT,
+    MERGE_PATCH,
+    ApiError,
+    KubernetesApi,
+    kubernetes_api,
+)
 from ansible.module_utils.secret_values import SpecificationError, draw, keys_of
-from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
-from kubernetes.client.exceptions import ApiException
 
 DOCUMENTATION = r"""
 module: random_secrets
@@ -30,7 +31,9 @@ options:
     type: dict
     required: true
   labels: {description: Labels of the Secrets that are made., type: dict, default: {}}
-extends_documentation_fragment: [kubernetes.core.k8s_auth_options]
+  kubectl: {description: kubectl's path., type: path, default: kubectl}
+  kubeconfig: {description: "Its file, else that of C(K8S_AUTH_KUBECONFIG).", type: path}
+  context: {description: "Its context, else that of C(K8S_AUTH_CONTEXT).", type: str}
 """
 
 RETURN = r"""
@@ -41,35 +44,22 @@ made:
   returned: always
 """
 
-NOT_FOUND, CONFLICT = 404, 409
 TRIES = 5
 
 
-class Api(Protocol):
-    """The API server; `kubernetes.dynamic.DynamicClient` is one."""
-
-    def request(self, method: str, path: str, **options: object) -> Any:  # noqa: ANN401 - urllib3's answer
-        """Sends a request and returns the answer."""
-
-
-def find(api: Api, path: str) -> dict[str, Any] | None:
-    """Gives the object at a path, or None when there is none."""
-    try:
-        found: dict[str, Any] = json.loads(api.request("get", path, serialize=False).data)
-    except ApiException as error:
-        if error.status != NOT_FOUND:
-            raise
-        return None
-    return found
-
-
 def ensure_secret(
-    api: Api, path: str, name: str, parts: list[dict[str, str]], *, labels: dict[str, str], dry: bool
+    api: KubernetesApi,
+    path: str,
+    name: str,
+    parts: list[dict[str, str]],
+    *,
+    labels: dict[str, str],
+    dry: bool,
 ) -> bool:
     """Makes a Secret or adds the keys that it lacks; returns whether something was to do."""
     wanted = keys_of(name, parts)
     for _ in range(TRIES):
-        found = find(api, f"{path}/{name}")
+        found = api.get(f"{path}/{name}")
         missing = wanted - (found or {}).get("data", {}).keys()
         if not missing:
             return False
@@ -86,46 +76,44 @@ def ensure_secret(
                     "type": "Opaque",
                     "stringData": values,
                 }
-                api.request("post", path, body=body)
+                api.send("POST", path, body)
             else:
                 # refused with 409 when somebody else has changed it since it was read
                 metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
                 body = {"metadata": metadata, "stringData": values}
-                api.request("patch", f"{path}/{name}", body=body, content_type="application/merge-patch+json")
-        except ApiException as error:
+                api.send("PATCH", f"{path}/{name}", body, MERGE_PATCH)
+        except ApiError as error:
             if error.status != CONFLICT:
                 raise
         else:
             return True
-    raise CoreException(
-        f"Secret {name} was changed by others {TRIES} times while keys were added; run it again"
-    )
+    raise ApiError(f"Secret {name} was changed by others {TRIES} times while keys were added; run it again")
 
 
-def ensure_namespace(api: Api, name: str, labels: dict[str, str], *, dry: bool) -> bool:
+def ensure_namespace(api: KubernetesApi, name: str, labels: dict[str, str], *, dry: bool) -> bool:
     """Makes a namespace or adds the labels that it lacks; returns whether something was to do."""
     path = "/api/v1/namespaces"
-    found = find(api, f"{path}/{name}")
+    found = api.get(f"{path}/{name}")
     if found and labels.items() <= found["metadata"].get("labels", {}).items():
         return False
     body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     if not dry:
         try:
             if found is None:
-                api.request("post", path, body=body)
+                api.send("POST", path, body)
                 return True
-        except ApiException as error:
+        except ApiError as error:
             if error.status != CONFLICT:  # another run was faster: it gets the labels below
                 raise
-        api.request("patch", f"{path}/{name}", body=body, content_type="application/merge-patch+json")
+        api.send("PATCH", f"{path}/{name}", body, MERGE_PATCH)
     return True
 
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleK8SModule(
+    module = AnsibleModule(
         argument_spec={
-            **AUTH_ARG_SPEC,
+            **ARGUMENTS,
             "namespace": {"type": "str", "required": True},
             "namespace_labels": {"type": "dict", "default": {}},
             "secrets": {"type": "dict", "required": True, "no_log": False},
@@ -133,18 +121,18 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    made = []
-    path, labels = f"/api/v1/namespaces/{module.params['namespace']}/secrets", module.params["labels"]
+    params, dry, made = module.params, module.check_mode, []
+    namespace = params["namespace"]
     try:
-        api: Api = get_api_client(module).client
-        namespace, dry = module.params["namespace"], module.check_mode
-        if ensure_namespace(api, namespace, module.params["namespace_labels"], dry=dry):
-            made.append(f"namespace {namespace}")
-        for name, parts in module.params["secrets"].items():
-            if ensure_secret(api, path, name, parts, labels=labels, dry=dry):
-                made.append(name)
-    except (CoreException, ApiException, SpecificationError) as error:
-        module.fail_json(msg=f"Secrets in {module.params['namespace']}: {error}")
+        with kubernetes_api(params["kubectl"], params["kubeconfig"], params["context"]) as api:
+            if ensure_namespace(api, namespace, params["namespace_labels"], dry=dry):
+                made.append(f"namespace {namespace}")
+            path = f"/api/v1/namespaces/{namespace}/secrets"
+            for name, parts in params["secrets"].items():
+                if ensure_secret(api, path, name, parts, labels=params["labels"], dry=dry):
+                    made.append(name)
+    except (ApiError, SpecificationError) as error:
+        module.fail_json(msg=f"Secrets in {namespace}: {error}")
     module.exit_json(changed=bool(made), made=made)
 
 

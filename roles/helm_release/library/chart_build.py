@@ -7,12 +7,13 @@ import os
 import subprocess
 from pathlib import Path
 
+import yaml
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.chart_folder import ChartError, build_chart
 
 DOCUMENTATION = r"""
 module: chart_build
-short_description: Copy a chart and put its dependencies into the copy
+short_description: Copy a chart, put its dependencies into the copy, and write its values beside it
 description:
   - Dependencies come from their repositories as C(Chart.lock) says, or from folders. Nothing is done when the
     copy is up to date. The copy's version ends with a digest of its content, so that an upgrade happens
@@ -24,6 +25,10 @@ options:
   dependencies:
     description: >-
       Name of each dependency -> folder of its chart. All of them, or none for C(helm dependency build).
+    type: dict
+    default: {}
+  values:
+    description: What is written to a file beside the copy, with its name and C(.values.yaml).
     type: dict
     default: {}
   helm: {description: Helm 3 or 4., type: path, default: helm}
@@ -42,6 +47,7 @@ def main() -> None:
             "source": {"type": "path", "required": True},
             "destination": {"type": "path", "required": True},
             "dependencies": {"type": "dict", "default": {}},
+            "values": {"type": "dict", "default": {}},
             "helm": {"type": "path", "default": "helm"},
         },
         supports_check_mode=True,
@@ -69,6 +75,9 @@ def main() -> None:
         )
     except ChartError as error:
         module.fail_json(msg=str(error))
+    values = Path(module.params["destination"] + ".values.yaml")
+    values.touch(mode=0o600)
+    values.write_text(yaml.safe_dump(module.params["values"]))
     module.exit_json(changed=False, built=built, version=version)
 
 

@@ -8,21 +8,20 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.release_reader import Api, last_events, last_lines, read_release
+import yaml
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.helm_record import is_of, last_record
+from ansible.module_utils.kubernetes_api import ARGUMENTS, ApiError, KubernetesApi, kubernetes_api
+from ansible.module_utils.release_reader import last_events, last_lines, read_release
 from ansible.module_utils.release_state import (
     container_statuses,
     describe_pod,
-    holds,
     is_well,
     judge,
     parts_of,
     utc_now,
+    would_change,
 )
-from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
-from kubernetes.client.exceptions import ApiException
 
 DOCUMENTATION = r"""
 module: release_info
@@ -41,7 +40,15 @@ options:
     description: Whether Jobs of hooks have to have succeeded, too.
     type: bool
     default: true
-  patches: {description: Patches of its workloads., type: list, elements: dict, default: []}
+  patches:
+    description: >-
+      Patches of its workloads. One that would change a workload which is there is worth an answer before the
+      rest is settled.
+    type: list
+    elements: dict
+    default: []
+  chart: {description: Folder of the chart that is wanted., type: path}
+  values: {description: File with the values that are wanted., type: path}
   patience:
     description: Look again every second, for as many seconds, before answering that nothing is settled yet.
     type: int
@@ -51,11 +58,17 @@ options:
       Return C(explanation) too, with the state, last events and last log lines of each pod that is not well.
     type: bool
     default: false
-extends_documentation_fragment: [kubernetes.core.k8s_auth_options]
+  kubectl: {description: kubectl's path., type: path, default: kubectl}
+  kubeconfig: {description: "Its file, else that of C(K8S_AUTH_KUBECONFIG).", type: path}
+  context: {description: "Its context, else that of C(K8S_AUTH_CONTEXT).", type: str}
 """
 
 RETURN = r"""
-settled: {description: Whether waiting makes no difference any more., type: bool, returned: always}
+differs:
+  description: Whether the release is of another chart or other values, or was not installed well.
+  type: bool
+  returned: when there is C(chart)
+settled: {description: Whether waiting makes no difference now., type: bool, returned: always}
 ready: {description: Whether all of it works., type: bool, returned: always}
 waiting: {description: What is waited for, a line each., type: list, elements: str, returned: always}
 hopeless: {description: What will not heal, a line each., type: list, elements: str, returned: always}
@@ -86,32 +99,46 @@ LASTING_SECONDS = 6
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleK8SModule(
+    module = AnsibleModule(
         argument_spec={
-            **AUTH_ARG_SPEC,
+            **ARGUMENTS,
             "name": {"type": "str", "required": True},
             "namespace": {"type": "str", "required": True},
             "background": {"type": "path"},
             "hooks": {"type": "bool", "default": True},
             "patches": {"type": "list", "elements": "dict", "default": []},
+            "chart": {"type": "path"},
+            "values": {"type": "path"},
             "patience": {"type": "int", "default": 0},
             "explain": {"type": "bool", "default": False},
         },
+        required_together=[("chart", "values")],
         supports_check_mode=True,
     )
+    params = module.params
     try:
-        api = get_api_client(module).client
-        result = look(api, module.params)
-        if module.params["explain"]:
-            result["explanation"] = explain(api, module.params)
-            if result["remedy"]:
-                result["explanation"].append(f"It may only need more time ({result['remedy']})")
-    except (CoreException, ApiException) as error:
-        module.fail_json(msg=f"release {module.params['name']}: {error}")
+        with kubernetes_api(params["kubectl"], params["kubeconfig"], params["context"]) as api:
+            result = look(api, params)
+            if params["chart"]:
+                result["differs"] = differs(api, params)
+            if params["explain"]:
+                result["explanation"] = explain(api, params)
+                if result["remedy"]:
+                    result["explanation"].append(f"It may only need more time ({result['remedy']})")
+    except ApiError as error:
+        module.fail_json(msg=f"release {params['name']}: {error}")
     module.exit_json(changed=False, **result)
 
 
-def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
+def differs(api: KubernetesApi, params: dict[str, Any]) -> bool:
+    """Says whether Helm's record is not that of the chart and the values that are wanted."""
+    chart = yaml.safe_load((Path(params["chart"]) / "Chart.yaml").read_text())
+    values = yaml.safe_load(Path(params["values"]).read_text()) or {}
+    record = last_record(api, params["namespace"], params["name"])
+    return not is_of(record, chart["name"], chart["version"], values)
+
+
+def look(api: KubernetesApi, params: dict[str, Any]) -> dict[str, Any]:
     """Looks until something is settled or patience is at its end."""
     first_seen: dict[Any, float] = {}
     deadline = time.monotonic() + params["patience"]
@@ -124,19 +151,19 @@ def look(api: Api, params: dict[str, Any]) -> dict[str, Any]:
         first_seen = {seen: first_seen.get(seen, now) for seen in [*state.hopeless, *state.stuck]}
         lasting = [t for t in state.hopeless if helm != "running" or now - first_seen[t] >= LASTING_SECONDS]
         stuck = [name for name in state.stuck if now - first_seen[name] >= LASTING_SECONDS]
-        settled = bool(lasting or stuck) or helm == "failed" or (state.is_ready and helm != "running")
+        unpatched = [p for p in params["patches"] if would_change(p, release.workloads)]
+        ready = state.is_ready and helm not in ("running", "failed")
+        settled = bool(lasting or stuck or unpatched) or helm == "failed" or ready
         if settled or now >= deadline:
             waiting = [f"{name} waits for {what}" for name, what in state.waiting.items()]
             if helm == "running":
                 waiting.append("Helm has not ended")
             return {
                 "settled": settled,
-                "ready": state.is_ready and helm not in ("running", "failed"),
+                "ready": ready,
                 "waiting": waiting,
                 "stuck": stuck,
-                "unpatched": [
-                    p for p in params["patches"] if not any(holds(p, w) for w in release.workloads)
-                ],
+                "unpatched": unpatched,
                 "parts": parts_of(release.workloads, jobs, release.pods, state),
                 "revision": release.revision,
                 "remedy": f"{HELP}#{state.remedy}" if state.remedy else "",
@@ -155,7 +182,7 @@ def helm_state(results_file: str | None) -> str:
     return "failed" if result.get("failed") else "ended"
 
 
-def explain(api: Api, params: dict[str, Any]) -> list[str]:
+def explain(api: KubernetesApi, params: dict[str, Any]) -> list[str]:
     """Tells of each pod that is not well, and of what cannot get pods at all, what there is to know."""
     namespace = params["namespace"]
     release = read_release(api, namespace, params["name"])

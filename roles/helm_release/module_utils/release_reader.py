@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlencode
@@ -13,10 +12,13 @@ LAST_EVENTS, LAST_LINES = 5, 12
 
 
 class Api(Protocol):
-    """The API server; `kubernetes.dynamic.DynamicClient` is one."""
+    """The API server, as `kubernetes_api` gives it."""
 
-    def request(self, method: str, path: str, **options: object) -> Any:  # noqa: ANN401 - urllib3's answer
-        """Sends a request and returns the answer, whose `data` are bytes."""
+    def send(self, method: str, path: str) -> bytes:
+        """Sends a request and returns the answer."""
+
+    def items(self, path: str) -> list[Object]:
+        """Returns what a list holds."""
 
 
 @dataclass
@@ -59,7 +61,7 @@ def read_release(api: Api, namespace: str, name: str) -> Release:
         if any(labels <= pod["metadata"].get("labels", {}).items() for labels in selectors)
     ]
     query = urlencode({"labelSelector": f"owner=helm,name={name}"})
-    records = [item["metadata"]["labels"] for item in _list(api, f"{core}/secrets?{query}", "Secret")]
+    records = [item["metadata"]["labels"] for item in api.items(f"{core}/secrets?{query}")]
     last = max(records, key=lambda labels: int(labels["version"]), default=None)
     revision = f"{last['version']} {last['status']}" if last else ""
     return Release(workloads, jobs, pods, revision)
@@ -77,14 +79,13 @@ def last_events(api: Api, namespace: str, name: str) -> list[str]:
 def last_lines(api: Api, namespace: str, pod: str, container: str, *, previous: bool) -> list[str]:
     """Returns the end of a container's log: of the run before the present one when it has been restarted."""
     query = urlencode({"container": container, "tailLines": LAST_LINES, "previous": str(previous).lower()})
-    answer = api.request("get", f"/api/v1/namespaces/{namespace}/pods/{pod}/log?{query}", serialize=False)
-    text = answer.data if isinstance(answer.data, str) else answer.data.decode(errors="replace")
+    log = api.send("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log?{query}")
+    text = log.decode(errors="replace")
     return [line for line in text.splitlines() if line.strip()]
 
 
 def _list(api: Api, path: str, kind: str) -> list[Object]:
-    items = json.loads(api.request("get", path, serialize=False).data)["items"]
-    return [{**item, "kind": kind} for item in items]  # a list's items come without their kind
+    return [{**item, "kind": kind} for item in api.items(path)]  # a list's items come without their kind
 
 
 def _annotations(item: Object) -> dict[str, str]:

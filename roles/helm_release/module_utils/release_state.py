@@ -202,14 +202,24 @@ def _seconds_to_ready(pod: Object) -> int | None:
     return round(_age(pod["metadata"].get("creationTimestamp"), _moment(ready["lastTransitionTime"])))
 
 
+def would_change(patch: Object, workloads: Iterable[Object]) -> bool:
+    """Whether a strategic merge patch is of one of the workloads and would change it."""
+    named = (patch["kind"], patch["metadata"]["name"])
+    wanted = {key: part for key, part in patch.items() if key not in {"apiVersion", "kind"}}
+    return any((w["kind"], w["metadata"]["name"]) == named and not holds(wanted, w) for w in workloads)
+
+
 def holds(wanted: object, found: object) -> bool:
-    """Whether a strategic merge patch would change nothing; items of lists go by their names."""
+    """Whether a strategic merge patch would change nothing.
+
+    Items of lists go by their names, and what is absent is as good as zero, which Kubernetes does not write.
+    """
     if isinstance(wanted, dict):
         return isinstance(found, dict) and all(holds(value, found.get(key)) for key, value in wanted.items())
     if isinstance(wanted, list) and all(isinstance(item, dict) and "name" in item for item in wanted):
         named = {item.get("name"): item for item in found} if isinstance(found, list) else {}
         return all(holds(item, named.get(item["name"])) for item in wanted)
-    return wanted == found
+    return wanted == found or (not wanted and found is None)
 
 
 def container_statuses(pod: Object) -> list[Object]:

@@ -8,21 +8,16 @@ import http.client
 import json
 from typing import Any
 
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.catalog_access import AccessError, try_principals
-from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
-from kubernetes import client
-from kubernetes.client.exceptions import ApiException
-from kubernetes.stream import portforward
+from ansible.module_utils.kubernetes_api import ARGUMENTS, ApiError, KubernetesApi, forwarded, kubernetes_api
 
 DOCUMENTATION = r"""
 module: polaris_access
 short_description: Try principals of the catalog with their own tokens
 description:
-  - Goes through the API server to Polaris' pod, so it needs no local port and works on any cluster. Changes
-    nothing.
+  - Goes through the API server to Polaris' pod, by a port on 127.0.0.1 that is free, so it works on any
+    cluster. Changes nothing.
   - Credentials are read from Secrets here, and are in no argument and in no result.
 options:
   namespace: {description: Namespace of Polaris and the Secrets., type: str, required: true}
@@ -32,7 +27,9 @@ options:
       Secret with C(client-id) and C(client-secret) -> namespaces of the catalog that may be listed.
     type: dict
     required: true
-extends_documentation_fragment: [kubernetes.core.k8s_auth_options]
+  kubectl: {description: kubectl's path., type: path, default: kubectl}
+  kubeconfig: {description: "Its file, else that of C(K8S_AUTH_KUBECONFIG).", type: path}
+  context: {description: "Its context, else that of C(K8S_AUTH_CONTEXT).", type: str}
 """
 
 RETURN = r"""
@@ -40,58 +37,67 @@ seen: {description: What was tried and answered., type: list, elements: str, ret
 """
 
 PORT, SECONDS = 8181, 20
-SELECTOR = "app.kubernetes.io/name=polaris"
+SELECTOR = "app.kubernetes.io%2Fname%3Dpolaris"
 
 
-def connect(core: client.CoreV1Api, namespace: str) -> http.client.HTTPConnection:
-    """Returns an HTTP connection to Polaris' pod."""
-    pods = [p for p in core.list_namespaced_pod(namespace, label_selector=SELECTOR).items
-            if any(c.type == "Ready" and c.status == "True" for c in p.status.conditions or [])]  # fmt: skip
-    if not pods:
-        raise AccessError(f"no pod of Polaris is ready in namespace {namespace}")
-    forward = portforward(
-        core.connect_get_namespaced_pod_portforward, pods[0].metadata.name, namespace, ports=str(PORT)
-    )
-    connection = http.client.HTTPConnection("polaris", PORT, timeout=SECONDS)
-    connection.sock = forward.socket(PORT)
-    connection.sock.setblocking(True)
-    connection.sock.settimeout(SECONDS)
-    return connection
+def ready_pod(api: KubernetesApi, namespace: str) -> str:
+    """Returns the name of Polaris' pod.
+
+    Raises:
+        AccessError: none is ready.
+    """
+    for pod in api.items(f"/api/v1/namespaces/{namespace}/pods?labelSelector={SELECTOR}"):
+        if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", [])):
+            return str(pod["metadata"]["name"])
+    raise AccessError(f"no pod of Polaris is ready in namespace {namespace}")
 
 
-def credentials(core: client.CoreV1Api, namespace: str, secret: str) -> tuple[str, str]:
-    """Reads client id and secret."""
-    data = core.read_namespaced_secret(secret, namespace).data or {}
-    return base64.b64decode(data["client-id"]).decode(), base64.b64decode(data["client-secret"]).decode()
+def credentials(api: KubernetesApi, namespace: str, secret: str) -> tuple[str, str]:
+    """Reads client id and secret.
+
+    Raises:
+        AccessError: there is no such Secret, or a key of it is missing.
+    """
+    found = api.get(f"/api/v1/namespaces/{namespace}/secrets/{secret}") or {}
+    try:
+        encoded = (found["data"]["client-id"], found["data"]["client-secret"])
+    except KeyError as error:
+        raise AccessError(f"Secret {secret} has no {error}") from error
+    client_id, client_secret = (base64.b64decode(text).decode() for text in encoded)
+    return client_id, client_secret
 
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleK8SModule(
+    module = AnsibleModule(
         argument_spec={
-            **AUTH_ARG_SPEC,
+            **ARGUMENTS,
             "namespace": {"type": "str", "required": True},
             "catalog": {"type": "str", "required": True},
             "principals": {"type": "dict", "required": True},
         },
         supports_check_mode=True,
     )
-    namespace = module.params["namespace"]
+    params = module.params
+    namespace, access = params["namespace"], (params["kubectl"], params["kubeconfig"], params["context"])
     try:
-        core = client.CoreV1Api(get_api_client(module).client.client)
-        connection = connect(core, namespace)
+        with kubernetes_api(*access) as api:
+            pod = ready_pod(api, namespace)
+            known = {secret: credentials(api, namespace, secret) for secret in params["principals"]}
+        with forwarded(*access, namespace=namespace, target=f"pod/{pod}", port=PORT) as port:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS)
 
-        def send(
-            method: str, path: str, body: str | None, headers: dict[str, str]
-        ) -> tuple[int, dict[str, Any]]:
-            connection.request(method, path, body, headers)
-            answer = connection.getresponse()
-            text = answer.read()
-            return answer.status, json.loads(text) if text[:1] == b"{" else {}
+            def send(
+                method: str, path: str, body: str | None, headers: dict[str, str]
+            ) -> tuple[int, dict[str, Any]]:
+                connection.request(method, path, body, headers)
+                answer = connection.getresponse()
+                text = answer.read()
+                return answer.status, json.loads(text) if text[:1] == b"{" else {}
 
-        known = {secret: credentials(core, namespace, secret) for secret in module.params["principals"]}
-        seen = try_principals(send, module.params["catalog"], known, module.params["principals"])
-    except (CoreException, ApiException, AccessError, OSError, http.client.HTTPException, KeyError) as error:
+            seen = try_principals(send, params["catalog"], known, params["principals"])
+            connection.close()
+    except (ApiError, AccessError, OSError, http.client.HTTPException) as error:
         module.fail_json(msg=f"Polaris: {error}")
     module.exit_json(changed=False, seen=seen)
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 import re
 import shutil
@@ -16,13 +14,9 @@ from typing import Any
 import yaml
 from ansible.module_utils import preflight_rules as rules
 from ansible.module_utils import registry
-from ansible_collections.kubernetes.core.plugins.module_utils.args_common import AUTH_ARG_SPEC
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.client import get_api_client
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.core import AnsibleK8SModule
-from ansible_collections.kubernetes.core.plugins.module_utils.k8s.exceptions import CoreException
-from kubernetes import config
-from kubernetes.client.exceptions import ApiException
-from urllib3.exceptions import HTTPError
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.helm_record import last_record
+from ansible.module_utils.kubernetes_api import ARGUMENTS, ApiError, KubernetesApi, kubernetes_api
 
 DOCUMENTATION = r"""
 module: preflight
@@ -36,9 +30,10 @@ options:
   image_to_come: {description: An image that the deploy makes itself., type: str, default: ""}
   helm: {description: Helm's path., type: path, default: helm}
   kubectl: {description: kubectl's path., type: path, default: kubectl}
+  kubeconfig: {description: "Its file, else that of C(K8S_AUTH_KUBECONFIG).", type: path}
+  context: {description: "Its context, else that of C(K8S_AUTH_CONTEXT).", type: str}
   kubernetes: {description: Oldest Kubernetes., type: str, required: true}
   minimum_memory_mib: {description: Memory of all nodes., type: int, required: true}
-extends_documentation_fragment: [kubernetes.core.k8s_auth_options]
 """
 
 RETURN = r"""
@@ -51,7 +46,6 @@ context: {description: Name of the context that was looked at., type: str, retur
 """
 
 Object = dict[str, Any]
-NOT_FOUND = 404
 MOST_IMAGES = 50  # a kubelet lists no more unless it is told to
 KINDS = (
     "api/v1:Service",
@@ -62,44 +56,23 @@ KINDS = (
 )
 
 
-class Cluster:
-    """What the API server says, as plain objects."""
-
-    def __init__(self, module: AnsibleK8SModule) -> None:
-        self.api = get_api_client(module).client
-
-    def get(self, path: str) -> Object | None:
-        """Returns an object, None when it is not there."""
-        try:
-            return json.loads(self.api.request("get", path, serialize=False, _request_timeout=10).data)
-        except ApiException as error:
-            if error.status == NOT_FOUND:
-                return None
-            raise
-
-    def items(self, path: str) -> list[Object]:
-        """Returns what a list holds."""
-        return (self.get(path) or {"items": []})["items"]
-
-    def may(self, verb: str, group: str, resource: str, namespace: str) -> bool:
-        """Returns whether this user may do something."""
-        resource, _, subresource = resource.partition("/")
-        asked = {
-            "verb": verb,
-            "group": group,
-            "resource": resource,
-            "subresource": subresource,
-            "namespace": namespace,
-        }
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": asked},
-        }
-        answer = self.api.request(
-            "post", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=body, serialize=False
-        )
-        return json.loads(answer.data)["status"]["allowed"]
+def may(api: KubernetesApi, verb: str, group: str, resource: str, namespace: str) -> bool:
+    """Returns whether this user may do something."""
+    resource, _, subresource = resource.partition("/")
+    asked = {
+        "verb": verb,
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+        "namespace": namespace,
+    }
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": asked},
+    }
+    answer = api.send("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body)
+    return bool(json.loads(answer)["status"]["allowed"])
 
 
 def said_by(command: list[str]) -> str:
@@ -124,27 +97,30 @@ def check_tools(params: Object) -> list[str]:
 
 def find_context(params: Object) -> tuple[str, list[str]]:
     """Returns the context's name and what is wrong with it."""
-    try:
-        contexts, current = config.list_kube_config_contexts(params.get("kubeconfig") or None)
-    except (config.ConfigException, OSError, yaml.YAMLError) as error:
+    file = [f"--kubeconfig={params['kubeconfig']}"] if params["kubeconfig"] else []
+    command = [params["kubectl"], "config", "view", "--output=json", *file]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
+    config = json.loads(done.stdout) if done.returncode == 0 else {}
+    names = [context["name"] for context in config.get("contexts") or []]
+    if not names:
+        why = done.stderr.strip() or f"{params['kubeconfig'] or 'it'} has no context"
         return "", [
-            f"no kubeconfig can be read ({error}): start your local Kubernetes, or name the file"
+            f"no kubeconfig can be read ({why}): start your local Kubernetes, or name the file"
             " with floe_kubeconfig"
         ]
-    names = [c["name"] for c in contexts]
-    name = params.get("context") or current["name"]
+    name = params["context"] or config["current-context"]
     if name not in names:
         return name, [f"floe_context={name!r} is not in the kubeconfig, which has {', '.join(names)}"]
     return name, rules.context(name, params["settings"]["floe_allow_context"])
 
 
-def check_rights(cluster: Cluster, namespace: str) -> list[str]:
+def check_rights(api: KubernetesApi, namespace: str) -> list[str]:
     """Problems of what this user may do."""
-    if cluster.may("*", "*", "*", namespace) and cluster.may("*", "*", "*", ""):
+    if may(api, "*", "*", "*", namespace) and may(api, "*", "*", "*", ""):
         return []
     refused = []
     for verb, group, kind in rules.RIGHTS:
-        if not cluster.may(verb, group, kind, "" if kind in ("namespaces", "nodes") else namespace):
+        if not may(api, verb, group, kind, "" if kind in ("namespaces", "nodes") else namespace):
             refused.append(f"{verb} {kind}")
     return (
         [f"this user may not {', '.join(refused)}: use a context of a cluster administrator"]
@@ -153,15 +129,15 @@ def check_rights(cluster: Cluster, namespace: str) -> list[str]:
     )
 
 
-def check_names(cluster: Cluster, namespace: str, manifests: dict[str, list[Object]]) -> list[str]:
+def check_names(api: KubernetesApi, namespace: str, manifests: dict[str, list[Object]]) -> list[str]:
     """Problems with what is there already."""
-    found = cluster.get(f"/api/v1/namespaces/{namespace}")
+    found = api.get(f"/api/v1/namespaces/{namespace}")
     existing = []
     if found:
         for kind in KINDS:
             path, _, name = kind.partition(":")
             existing += [
-                {**i, "kind": name} for i in cluster.items(f"/{path}/namespaces/{namespace}/{name.lower()}s")
+                {**i, "kind": name} for i in api.items(f"/{path}/namespaces/{namespace}/{name.lower()}s")
             ]
     existing = [
         e
@@ -170,24 +146,14 @@ def check_names(cluster: Cluster, namespace: str, manifests: dict[str, list[Obje
     ]
     problems = rules.names(found, existing, manifests)
     for release in manifests if found else ():
-        problems += rules.chart_clash(namespace, release, chart_of(cluster, namespace, release))
+        record = last_record(api, namespace, release)
+        problems += rules.chart_clash(namespace, release, record and record["chart"]["metadata"]["name"])
     return problems
 
 
-def chart_of(cluster: Cluster, namespace: str, release: str) -> str | None:
-    """Returns the name of a release's chart as Helm keeps it in a Secret; None when there is no release."""
-    records = cluster.items(
-        f"/api/v1/namespaces/{namespace}/secrets?labelSelector=owner%3Dhelm%2Cname%3D{release}"
-    )
-    if not records:
-        return None
-    record = gzip.decompress(base64.b64decode(base64.b64decode(records[-1]["data"]["release"])))
-    return json.loads(record)["chart"]["metadata"]["name"]
-
-
-def check_images(cluster: Cluster, wanted: set[str]) -> list[str]:
+def check_images(api: KubernetesApi, wanted: set[str]) -> list[str]:
     """Problems of images that are not on a node."""
-    nodes = cluster.items("/api/v1/nodes")
+    nodes = api.items("/api/v1/nodes")
     complete = all(len(node["status"].get("images") or []) != MOST_IMAGES for node in nodes)
     unbuilt = {image: rules.unbuilt_image(image) for image in rules.absent_images(nodes, wanted)}
     problems = [what for what in unbuilt.values() if what and complete]
@@ -231,16 +197,15 @@ def owner_of(port: int) -> str:
 
 def main() -> None:
     """Entry point."""
-    module = AnsibleK8SModule(
+    module = AnsibleModule(
         argument_spec={
-            **AUTH_ARG_SPEC,
+            **ARGUMENTS,
             "checks": {"type": "list", "elements": "str", "required": True},
             "settings": {"type": "dict", "required": True},
             "ports": {"type": "dict", "default": {}},
             "rendered": {"type": "dict", "default": {}},
             "image_to_come": {"type": "str", "default": ""},
             "helm": {"type": "path", "default": "helm"},
-            "kubectl": {"type": "path", "default": "kubectl"},
             "kubernetes": {"type": "str", "required": True},
             "minimum_memory_mib": {"type": "int", "required": True},
         },
@@ -257,39 +222,37 @@ def main() -> None:
         problems += check_tools(params)
     if "ports" in checks:
         problems += rules.ports(params["ports"], port_owners(params["ports"]))
-    if "cluster" in checks:
+    if "cluster" in checks and shutil.which(params["kubectl"]):
         context, wrong = find_context(params)
         params["context"] = context  # an empty one would be looked up by that name
-        problems += wrong or look_at_cluster(module, checks)
+        problems += wrong or look_at_cluster(params, checks)
     module.exit_json(changed=False, problems=problems, context=context)
 
 
-def look_at_cluster(module: AnsibleK8SModule, checks: list[str]) -> list[str]:
+def look_at_cluster(params: Object, checks: list[str]) -> list[str]:
     """Problems of the cluster itself; only asked when its context is one that may be talked to."""
-    params, namespace = module.params, str(module.params["settings"]["floe_namespace"])
+    namespace = str(params["settings"]["floe_namespace"])
     manifests = {
         name: [d for d in yaml.safe_load_all(r["manifest"]) if d] for name, r in params["rendered"].items()
     }
     objects = [item for items in manifests.values() for item in items]
     try:
-        cluster = Cluster(module)
-        problems = rules.kubernetes_version(cluster.get("/version")["gitVersion"], params["kubernetes"])
-        if "rights" in checks:
-            problems += check_rights(cluster, namespace)
-        if "capacity" in checks:
-            nodes, pods = cluster.items("/api/v1/nodes"), cluster.items("/api/v1/pods")
-            problems += rules.capacity(nodes, pods, objects, namespace, params["minimum_memory_mib"])
-        if "names" in checks:
-            problems += check_names(cluster, namespace, manifests)
-        if "images" in checks:
-            problems += check_images(cluster, rules.images_of(objects) - {params["image_to_come"]})
-    except (CoreException, HTTPError, OSError) as error:
+        with kubernetes_api(params["kubectl"], params["kubeconfig"], params["context"]) as api:
+            version = json.loads(api.send("GET", "/version"))["gitVersion"]
+            problems = rules.kubernetes_version(version, params["kubernetes"])
+            if "rights" in checks:
+                problems += check_rights(api, namespace)
+            if "capacity" in checks:
+                nodes, pods = api.items("/api/v1/nodes"), api.items("/api/v1/pods")
+                problems += rules.capacity(nodes, pods, objects, namespace, params["minimum_memory_mib"])
+            if "names" in checks:
+                problems += check_names(api, namespace, manifests)
+            if "images" in checks:
+                problems += check_images(api, rules.images_of(objects) - {params["image_to_come"]})
+    except ApiError as error:
+        if error.status:
+            return [f"the API server refuses ({error}): are the credentials in the kubeconfig still good?"]
         return [f"the API server does not answer: is your local Kubernetes running? ({error})"]
-    except ApiException as error:
-        return [
-            f"the API server refuses ({error.status} {error.reason}): are the credentials in"
-            " the kubeconfig still good?"
-        ]
     return problems
 
 
