@@ -18,13 +18,18 @@ EVIDENCE: Final = Path("evidence/verify-stack.json")
 
 
 def run_questions(
-    stack: Stack, questions: Iterable[Question], done: Callable[[Check], None] = lambda _: None
+    stack: Stack,
+    questions: Iterable[Question],
+    *,
+    begins: Callable[[str], None] = lambda _: None,
+    done: Callable[[Check], None] = lambda _: None,
 ) -> list[Check]:
     """Look at all promises.
 
     Args:
         stack: The stack.
         questions: What to look at, in order.
+        begins: Takes what is looked at next.
         done: Takes each check when it was made.
 
     Returns:
@@ -33,7 +38,7 @@ def run_questions(
     """
     checks = []
     for question in questions:
-        stack.say(next(iter(question.promises.values())))
+        begins(next(iter(question.promises.values())))
         began = time.perf_counter()
         try:
             findings = list(question.look(stack))
@@ -70,7 +75,12 @@ def verify(stack: Stack, console: Console, out: Path, wanted: Iterable[str] = ()
     from floe_stack.checks import QUESTIONS  # noqa: PLC0415  # DuckDB, pyiceberg
 
     chosen = [each for each in QUESTIONS if _is_wanted(each, tuple(wanted))]
-    checks = run_questions(stack, chosen, lambda check: show_check(console, check))
+    checks = run_questions(
+        stack,
+        chosen,
+        begins=stack.say if console.is_terminal else lambda _: None,  # elsewhere the checks themselves tell
+        done=lambda check: show_check(console, check),
+    )
     path = out / EVIDENCE
     write_evidence("verify-stack", stack.connection.target, checks, path)
     failed = [check for check in checks if not check.passed]
@@ -90,13 +100,15 @@ def _is_wanted(question: Question, wanted: tuple[str, ...]) -> bool:
 
 
 def show_check(console: Console, check: Check) -> None:
-    """A line for a check with what was seen, and below a failed one a line for each thing that is wrong."""
+    """The check, below it what was seen, and below a failed one a line for each thing that is wrong."""
     mark = "[bold green]✓[/]" if check.passed else "[bold red]✗[/]"
-    met = check.evidence.get("ours_met")
-    style = "yellow" if met is False and check.passed else "dim"
-    line = Text(f"{check.title}  ")
-    line.append(str(check.evidence["seen"]), style=style)
-    console.print(f"{mark} [bold]{check.id:<15}[/] {check.seconds:6.1f} s ", line, soft_wrap=True)
+    missed = check.passed and check.evidence.get("ours_met") is False
+    console.print(
+        f"{mark} [bold]{check.id:<15}[/] {check.seconds:6.1f} s  ", Text(check.title), soft_wrap=True
+    )
+    console.print(
+        Text(f"{'':<28}{check.evidence['seen']}", style="yellow" if missed else "dim"), soft_wrap=True
+    )
     differences = check.evidence.get("differences")
     for difference in differences if isinstance(differences, list) else ():
         console.print(Text(f"{'':<28}{difference}", style="red"), soft_wrap=True)

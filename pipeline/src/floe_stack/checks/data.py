@@ -79,13 +79,12 @@ def _scheduled(stack: Stack) -> list[Finding]:
     run, waited = _last_scheduled(stack), 0.0
     if run is None:
         run, waited = _next_scheduled(stack, schedule)
-    details = stack.dagster.run(run.id)
-    added = int(details.written["bronze.orders"].facts["rows_appended"])
+    added = int(run.written["bronze.orders"].facts["rows_appended"])
     wrong = [] if added else [f"run {run.id} of the schedule added no orders"]
     how = f"waited {waited:.0f} s for its tick" if waited else "in its newest run"
     finding = judged(
         wrong,
-        f"cron {schedule.cron!r} added {added} orders to make {details.rows(ORDERS):,}, seen {how}",
+        f"cron {schedule.cron!r} added {added} orders to make {run.rows(ORDERS):,}, seen {how}",
         run=run.id,
         cron=schedule.cron,
         added=added,
@@ -96,9 +95,13 @@ def _scheduled(stack: Stack) -> list[Finding]:
 
 
 def _last_scheduled(stack: Stack) -> Run | None:
-    """The newest success of the schedule."""
+    """The newest success of the schedule that appended; one that went on after a failure need not have."""
     tags = {SCHEDULE_TAG: SCHEDULE}
-    return next(iter(stack.dagster.runs(GENERATE_JOB, statuses=(SUCCESS,), tags=tags, limit=1)), None)
+    for run in stack.dagster.runs(GENERATE_JOB, statuses=(SUCCESS,), tags=tags, limit=5):
+        details = stack.dagster.run(run.id)
+        if "bronze.orders" in details.written:
+            return details
+    return None
 
 
 def _next_scheduled(stack: Stack, schedule: Instigator) -> tuple[Run, float]:

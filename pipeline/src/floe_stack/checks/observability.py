@@ -40,6 +40,9 @@ def _trace(stack: Stack) -> list[Finding]:
         wrong = [f"no span {APPEND} of {table}" for table in sorted(appends - by_kind[APPEND].keys())]
         wrong += [f"no span {PUBLISH} of {table}" for table in sorted(publishes - by_kind[PUBLISH].keys())]
         wrong += [] if dbt else ["no span of dbt"]
+        wrong += (
+            [] if any(span.name == run.job for span in spans) else [f"no span {run.job} around all others"]
+        )
         if not wrong or time.monotonic() > deadline:
             break
         time.sleep(0.5)
