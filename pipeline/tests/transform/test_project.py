@@ -45,10 +45,10 @@ def test_unit_tests_of_the_business_rules(shop: Shop) -> None:
     shop.build()
     result = runner._invoke(
         "dbt.unit_tests",
-        ["build", "--exclude", "test_type:data"],
+        ["build", "--exclude", "test_type:data", "--exclude-resource-types", "exposure"],
         shop.settings,
-        shop.lake,
-        None,
+        lake=shop.lake,
+        run_id=None,
     )
     units = [node.status for node in result.nodes if node.resource_type == "unit_test"]
     assert len(units) >= 9
