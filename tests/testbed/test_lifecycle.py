@@ -19,6 +19,7 @@ import pytest
 
 from floe_testbed import build, cgroups, lifecycle, preflight
 from floe_testbed.layout import PID_FILE, STATE, STATUS_FILE
+from waiting import until
 
 FILES = Path(__file__).parents[2] / "roles" / "testbed" / "files"
 CACHE = Path("~/.cache/floe/testbed").expanduser()
@@ -180,10 +181,7 @@ def test_interrupted_down_can_be_run_again(checkout):
 def test_killed_supervisor_takes_all_along_and_up_starts_anew(checkout):
     assert changed(start(checkout))
     os.kill(int(PID_FILE.read_text()), signal.SIGKILL)
-    deadline = time.monotonic() + 5
-    while any(state_of(pid) not in "ZX" for pid in cgroups.processes(cgroups.DAEMONS)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: all(state_of(pid) in "ZX" for pid in cgroups.processes(cgroups.DAEMONS)), 5)
     assert changed(start(checkout))
 
 

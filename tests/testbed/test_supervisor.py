@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from floe_testbed import supervisor
+from waiting import until
 
 FILES = Path(__file__).parents[2] / "roles" / "testbed" / "files"
 # A node of small programs: `second` needs `first`; `crash` ends by itself whenever it is started.
@@ -56,14 +56,6 @@ def node(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
 def status(folder: Path) -> dict:
     path = folder / "status.json"
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def until(condition: Callable[[], object], seconds: float = 10) -> object:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-    return value
 
 
 def is_up(folder: Path, name: str) -> dict | None:
