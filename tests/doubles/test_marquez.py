@@ -169,8 +169,38 @@ def test_the_lineage_graph_walks_both_ways_and_stops_at_depth(story: Story) -> N
     assert graph[middle]["inEdges"] == [{"origin": f"job:{story.jobs}:model.orders", "destination": middle}]
     assert graph[middle]["outEdges"] == [{"origin": middle, "destination": f"job:{story.jobs}:model.daily"}]
     assert graph[f"job:{story.jobs}:model.orders"]["data"]["latestRun"]["state"] == "COMPLETED"
+    near = story.get("/api/v1/lineage", nodeId=f"job:{story.jobs}:model.orders", depth=0)["graph"]
+    assert {n["id"] for n in near} == {
+        middle,
+        f"job:{story.jobs}:model.orders",
+        f"dataset:{story.data}:bronze.orders",
+    }
+
+
+def test_depth_counts_jobs_and_not_datasets(story: Story) -> None:
     near = story.get("/api/v1/lineage", nodeId=f"job:{story.jobs}:model.orders", depth=1)["graph"]
-    assert f"dataset:{story.data}:gold.daily" not in {n["id"] for n in near}
+    assert f"dataset:{story.data}:gold.daily" in {n["id"] for n in near}
+
+
+def test_what_failed_stays_in_the_graph_when_it_names_its_tables(story: Story) -> None:
+    orders, run_id = f"dataset:{story.data}:gold.orders", str(uuid.uuid4())
+    before = story.get(story.dataset_path("gold.orders"))
+    source = story.dataset("bronze.orders", {"order_id": "bigint", "total": "decimal"})
+    target = story.dataset("gold.orders", {"order_id": "bigint", "revenue": "decimal"})
+    story.post("START", "model.orders", run_id, 20)
+    story.post("FAIL", "model.orders", run_id, 21, inputs=[source], outputs=[target])
+    graph = {n["id"]: n for n in story.get("/api/v1/lineage", nodeId=orders)["graph"]}
+    assert graph[f"job:{story.jobs}:model.orders"]["data"]["latestRun"]["state"] == "FAILED"
+    assert graph[orders]["inEdges"] == [{"origin": f"job:{story.jobs}:model.orders", "destination": orders}]
+    assert story.get(story.dataset_path("gold.orders"))["currentVersion"] == before["currentVersion"]
+
+
+def test_what_failed_without_naming_its_tables_leaves_the_graph(story: Story) -> None:
+    run_id = str(uuid.uuid4())
+    story.post("START", "model.orders", run_id, 20)
+    story.post("FAIL", "model.orders", run_id, 21)
+    graph = story.get("/api/v1/lineage", nodeId=f"dataset:{story.data}:bronze.orders")["graph"]
+    assert [n["id"] for n in graph] == [f"dataset:{story.data}:bronze.orders"]
 
 
 def test_column_lineage_names_the_column_a_value_came_from(story: Story) -> None:

@@ -164,29 +164,42 @@ def source_name(key: Key, facets: Facets) -> str:
 
 
 def graph(lineage: Lineage, start: str, depth: int) -> list[Json] | None:
-    """Nodes within `depth` steps of a job or dataset, both ways, with their edges; None if unknown."""
-    edges: set[tuple[str, str]] = set()
-    known: dict[str, tuple[str, Job | Dataset]] = {
-        node_id("dataset", k): ("DATASET", d) for k, d in lineage.datasets.items()
-    }
-    for key, it in lineage.jobs.items():
-        me = node_id("job", key)
-        known[me] = ("JOB", it)
-        edges |= {(node_id("dataset", k), me) for k in it.inputs} | {
-            (me, node_id("dataset", k)) for k in it.outputs
-        }
+    """The jobs within `depth` jobs of the start, both ways, with all their datasets; None if unknown.
+
+    Like Marquez, begins at a job: at the one that wrote a dataset last, or else read it.
+    """
     start = start.partition("#")[0]
-    if start not in known:
+    first = {node_id("job", key): it for key, it in lineage.jobs.items()}.get(start)
+    dataset = {node_id("dataset", key): it for key, it in lineage.datasets.items()}.get(start)
+    if dataset:
+        first = _job_at(lineage, dataset.key)
+        if first is None:
+            return [_node(start, "DATASET", dataset, ())]
+    if first is None:
         return None
-    neighbours: dict[str, set[str]] = {}
-    for a, b in edges:
-        neighbours.setdefault(a, set()).add(b)
-        neighbours.setdefault(b, set()).add(a)
-    seen, border = {start}, {start}
+    seen, border = {first.key: first}, [first]
     for _ in range(depth):
-        border = {n for node in border for n in neighbours.get(node, ())} - seen
-        seen |= border
-    return [_node(node, *known[node], edges) for node in sorted(seen)]
+        tables = {key for it in border for key in (*it.inputs, *it.outputs)}
+        border = [
+            it
+            for it in lineage.jobs.values()
+            if it.key not in seen and not tables.isdisjoint((*it.inputs, *it.outputs))
+        ]
+        seen |= {it.key: it for it in border}
+    edges = {(node_id("dataset", k), node_id("job", it.key)) for it in seen.values() for k in it.inputs}
+    edges |= {(node_id("job", it.key), node_id("dataset", k)) for it in seen.values() for k in it.outputs}
+    nodes: dict[str, tuple[str, Job | Dataset]] = {}
+    for it in seen.values():
+        nodes[node_id("job", it.key)] = ("JOB", it)
+        for key in (*it.inputs, *it.outputs):
+            nodes[node_id("dataset", key)] = ("DATASET", lineage.datasets[key])
+    return [_node(node, *nodes[node], edges) for node in sorted(nodes)]
+
+
+def _job_at(lineage: Lineage, dataset: Key) -> Job | None:
+    newest = sorted(lineage.jobs.values(), key=lambda it: it.updated_at, reverse=True)
+    writers = [it for it in newest if dataset in it.outputs]
+    return next(iter([*writers, *(it for it in newest if dataset in it.inputs)]), None)
 
 
 def _node(node: str, kind: str, it: Job | Dataset, edges: Iterable[tuple[str, str]]) -> Json:

@@ -73,7 +73,7 @@ class Version:
 
 @dataclass
 class Dataset:
-    """A dataset; `columns` maps an output column to the columns it came from."""
+    """A dataset; `columns` maps an output column to those it came from, `current_id` names a version."""
 
     key: Key
     created_at: datetime
@@ -81,11 +81,12 @@ class Dataset:
     versions: OrderedDict[str, Version] = field(default_factory=OrderedDict)
     columns: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     modified_at: datetime | None = None
+    current_id: str = ""
 
     @property
     def current(self) -> Version:
-        """Its newest version."""
-        return next(reversed(self.versions.values()))
+        """What a run that completed left; a run that failed leaves a version, but not the current one."""
+        return self.versions[self.current_id]
 
 
 class Lineage:
@@ -110,13 +111,24 @@ class Lineage:
         if job_name is None:
             self._write(_dataset_key(event["dataset"]), event["dataset"], None, at)
         for side in ("inputs", "outputs"):
+            told: dict[Key, str] = {}
             for item in event.get(side) or []:
                 key = _dataset_key(item)
-                version = self._write(key, item, run, at, output=side == "outputs")
-                if job:
-                    getattr(job, side)[key] = None
-                if run:
-                    getattr(run, side)[key] = version.id
+                told[key] = self._write(key, item, run, at, output=side == "outputs").id
+            if job:
+                self._connect(job, run, side, told)
+
+    @staticmethod
+    def _connect(job: Job, run: Run | None, side: str, told: dict[Key, str]) -> None:
+        """A run's tables become its job's when it ends; until then a job whose run names none has none."""
+        if run is None:
+            setattr(job, side, dict.fromkeys(told))
+            return
+        getattr(run, side).update(told)
+        if run.state in _ENDED:
+            setattr(job, side, dict.fromkeys(getattr(run, side)))
+        elif not told:
+            setattr(job, side, {})
 
     @staticmethod
     def _check(event: dict[str, Any]) -> tuple[Key | None, str | None]:
@@ -201,14 +213,17 @@ class Lineage:
             lifecycle = (facets.get("lifecycleStateChange") or {}).get("lifecycleStateChange", "")
             known = Version(name, at, schema, dict(facets), run.id if run and output else None, lifecycle)
             dataset.versions[name] = known
-            if len(dataset.versions) > _KEPT:
-                dataset.versions.popitem(last=False)
         else:
             known.facets.update(facets)
             known.fields = schema
         dataset.updated_at = at
-        if output:
+        if output and (run is None or run.state == "COMPLETED"):
             dataset.modified_at = at
+            dataset.current_id = known.id
+        dataset.current_id = dataset.current_id or known.id
+        while len(dataset.versions) > _KEPT:
+            del dataset.versions[next(name for name in dataset.versions if name != dataset.current_id)]
+        if output:
             for column, origin_facet in ((facets.get("columnLineage") or {}).get("fields") or {}).items():
                 dataset.columns[column] = list(origin_facet.get("inputFields") or [])
         return known
