@@ -89,6 +89,8 @@ def test_the_web_page_reaches_the_api_through_its_own_port(
             httpx.get(f"{url}/api/v1/namespaces/{escaped}/datasets/gold.orders").json()["name"]
             == "gold.orders"
         )
+        page = httpx.get(f"{url}/lineage/dataset/{escaped}/gold.orders")
+        assert page.headers["location"] == f"/#dataset%3A{escaped}%3Agold.orders"
         assert httpx.get(f"{url}/api/v1/lineage", params={"nodeId": "job:no:thing"}).status_code == 404
     assert "stand-in" in log.read_text()
 

@@ -8,12 +8,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import quote
 
 import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -55,9 +56,16 @@ def app(api_url: str) -> Starlette:
     routes = [
         Route("/api/{rest:path}", proxy, methods=methods),
         Route("/healthcheck", PlainTextResponse("OK")),
+        Route("/lineage/{kind}/{namespace:path}/{name}", _page_of),
         Mount("/", StaticFiles(directory=_STATIC, html=True)),
     ]
     return Starlette(routes=routes, lifespan=closing)
+
+
+def _page_of(request: Request) -> Response:
+    """The page of a job or dataset, by its address in marquez-web."""
+    node = ":".join(request.path_params[part] for part in ("kind", "namespace", "name"))
+    return RedirectResponse(f"/#{quote(node, safe='')}")
 
 
 def main() -> int:
