@@ -61,7 +61,7 @@ def lasting() -> Iterator[object]:
 
 
 @on_stack
-@pytest.mark.parametrize(("block", "number"), lasting())
+@pytest.mark.parametrize(("block", "number"), list(lasting()))
 def test_a_lasting_command_works_and_ends_with_ctrl_c(block: ShellBlock, number: int) -> None:
     line = [line for line in block.text.splitlines() if line.strip()][number]
     one = ShellBlock(block.page, block.line, line, lasts=True, reason="")
