@@ -18,7 +18,6 @@ from ansible.module_utils.release_state import (
     describe_pod,
     is_well,
     judge,
-    parts_of,
     utc_now,
     would_change,
 )
@@ -82,12 +81,6 @@ stuck:
   type: list
   elements: str
   returned: always
-parts:
-  description: A row for each workload and Job, with part, kind, pods, restarts and state.
-  type: list
-  elements: dict
-  returned: always
-revision: {description: Number and status of the last revision., type: str, returned: always}
 remedy: {description: What to read when nothing but time seems to be missing., type: str, returned: always}
 explanation: {description: For a person to read., type: list, elements: str, returned: when asked for}
 """
@@ -164,8 +157,6 @@ def look(api: KubernetesApi, params: dict[str, Any]) -> dict[str, Any]:
                 "waiting": waiting,
                 "stuck": stuck,
                 "unpatched": unpatched,
-                "parts": parts_of(release.workloads, jobs, release.pods, state),
-                "revision": release.revision,
                 "remedy": f"{HELP}#{state.remedy}" if state.remedy else "",
                 "hopeless": [f"{t.name}: {t.what} ({HELP}#{t.remedy})" for t in lasting],
             }
