@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -97,6 +99,12 @@ class Served:
 
         return until(look, f"the process of run {run}", self)
 
+    def roots(self, run: str) -> list[dict[str, Any]]:
+        """Spans that begin the trace of a run."""
+        spans = [json.loads(line) for line in (self.home / "traces.jsonl").read_text().splitlines()]
+        trace_id = uuid.UUID(run).hex
+        return [span for span in spans if span["trace_id"] == trace_id and span["parent_id"] is None]
+
     def stop(self) -> str:
         self.process.send_signal(signal.SIGINT)
         out, _ = self.process.communicate(timeout=60)
@@ -138,10 +146,20 @@ def test_a_whole_day_in_a_minute(served: Served) -> None:
 
     served.await_run(status="SUCCESS", dagster__schedule_name="generate_orders_schedule")
     until(lambda: not served.runs(status="STARTED"), "quiet", served)
+    until(lambda: served.roots(killed), "the end of the killed run in its trace", served)
 
+    runs = served.ask(RUNS)["runsOrError"]["results"]
     said = served.stop()
     assert served.process.returncode == 0, said
     assert "The same command goes on from here" in said
+    triggers = {}
+    for run in runs:
+        (root,) = served.roots(run["runId"])
+        assert root["name"] == run["jobName"]
+        assert root["status"] == ("ERROR" if run["status"] == "FAILURE" else "UNSET")
+        triggers[run["runId"]] = root["attributes"]["dagster.trigger"]
+    assert (triggers[launched], triggers[killed]) == ("graphql", "graphql")
+    assert {"sensor", "schedule", "retry"} <= set(triggers.values())
     with embedded_platform(served.home) as settings:
         lake = Lake.connect(settings)
         checks = run_checks(lake, settings)
