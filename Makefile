@@ -156,7 +156,7 @@ test-testbed: root-on-linux tools-environment test-environment ## Playbook linte
 	$(TOOLS) molecule test -s testbed
 	FLOE_TESTBED_TESTS=1 .venv/bin/pytest tests/testbed tests/doubles
 
-test-deploy: root-on-linux tools-environment target-testbed ## The infrastructure deployed, changed, broken, healed and removed, on a testbed
+test-deploy: root-on-linux tools-environment test-environment target-testbed ## The infrastructure deployed, changed, broken, healed and removed, on a testbed
 	@$(TESTBED) -e testbed_state=present
 	$(TOOLS) molecule test -s infrastructure
 	$(TOOLS) molecule test -s polaris_bootstrap
