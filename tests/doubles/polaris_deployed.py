@@ -1,6 +1,6 @@
 """Runs the catalog's contract tests against the Polaris of a deployed stack, the real one or the double.
 
-    python -m tests.doubles.polaris_deployed [--namespace N] [--kubeconfig F] [--context C] [OPTIONS OF PYTEST]
+    python -m tests.doubles.polaris_deployed [--namespace N] [--kubeconfig F] [--context C] [PYTEST...]
 
 Polaris and MinIO are reached through port-forwards on 127.0.0.1. The catalogs that the tests make lie beside
 the lake, and stay there until the stack is undeployed.
