@@ -51,7 +51,7 @@ class Forward(threading.Thread):
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
-        self._said = "kubectl says nothing"
+        self._said = ""
 
     @property
     def port(self) -> int:
@@ -166,7 +166,7 @@ class Forwards:
                 self._given_up.add(door.name)
                 raise StackError(
                     f"{door.title} does not answer at service/{door.service}:{door.port}:"
-                    f" {forward.last_words}; `make status` shows its pod"
+                    f" {forward.last_words or 'kubectl says nothing'}; `make status` shows its pod"
                 )
             time.sleep(LOOK_SECONDS)
         self._given_up.discard(door.name)

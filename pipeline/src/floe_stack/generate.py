@@ -14,6 +14,7 @@ from floe_stack.stack import Stack
 LIMIT_SECONDS: Final = 300.0
 ASK_CUBE_SECONDS: Final = 0.05
 ASK_DAGSTER_SECONDS: Final = 0.25
+BRONZE: Final = "bronze.orders"
 ORDERS: Final = "gold.orders"
 
 
@@ -25,8 +26,8 @@ class Hops:
         run: The run that made them.
         orders: Orders in the mart after it.
         started: The run's first step began.
-        appended: They are in the bronze tables.
-        published: They are in the marts.
+        appended: They are committed to bronze.orders, the last of the bronze tables.
+        published: They are committed to gold.orders; the run goes on with the other marts and tests.
         answered: Cube answers with them.
     """
 
@@ -83,17 +84,20 @@ def generate(stack: Stack, *, orders: int, customers: int | None = None) -> Hops
                 raise StackError(f"the run ended as {run.status}: {dagster.url}/runs/{run_id} shows why")
             answered = next((at for at, counted in seen if counted >= run.rows(ORDERS)), None)
             if answered is not None:
-                return _hops(run, answered)
+                return _hops(stack, run, answered)
         if now - began > LIMIT_SECONDS:
             wanted = f"Cube counts {count:,} of {run.rows(ORDERS):,} orders" if run else "the run is not over"
             raise StackError(f"{wanted} after {LIMIT_SECONDS:.0f} s: `make status` shows what waits")
         time.sleep(ASK_CUBE_SECONDS)
 
 
-def _hops(run: Run, answered: float) -> Hops:
-    """Times of Dagster count from when it took the request, so that its clock need not be ours."""
+def _hops(stack: Stack, run: Run, answered: float) -> Hops:
+    """Times inside the cluster count from when Dagster took the request: its clock need not be ours."""
+    lake = stack.lake()
     begins = [begin for begin, _ in run.steps.values() if begin]
-    appended, published = (run.steps[step][1] or run.created for step in ("bronze", "marts"))
+    appended, published = (
+        lake.committed_at(table, int(run.written[table].facts["snapshot_id"])) for table in (BRONZE, ORDERS)
+    )
     return Hops(
         run=run,
         orders=run.rows(ORDERS),

@@ -12,6 +12,7 @@ from pyiceberg.io import load_file_io
 from pyiceberg.table import Table
 
 from floe_pipeline.lake.catalog import Lake, TableTotals
+from floe_pipeline.lake.errors import LakeError
 from floe_pipeline.lake.ledger import read_ledger
 from floe_pipeline.lake.tables import BRONZE, NAMESPACES, SPECS
 from floe_pipeline.settings import Settings, load_settings
@@ -63,6 +64,17 @@ class OutsideLake:
         properties = {**table.io.properties, ENDPOINT: self._storage}
         table.io = load_file_io(properties, table.metadata_location)
         return table
+
+    def committed_at(self, identifier: str, snapshot_id: int) -> float:
+        """When a snapshot was committed, in seconds since 1970.
+
+        Raises:
+            LakeError: It is not kept any more, or the catalog does not answer.
+        """
+        snapshot = self.lake.load(identifier).snapshot_by_id(snapshot_id)
+        if snapshot is None:
+            raise LakeError(f"{identifier} has no snapshot {snapshot_id} any more")
+        return snapshot.timestamp_ms / 1000
 
     def tables(self) -> dict[str, Table]:
         """Every table that is there, by `namespace.name`, each at its current snapshot."""

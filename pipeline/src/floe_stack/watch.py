@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,10 +80,8 @@ def port_forward(connection: Connection, console: Console, doors: Sequence[Door]
 
 def _watch(seen: Sequence[_Seen], console: Console, where: str) -> None:
     shown: dict[str, str] = {}
-    with (
-        ThreadPoolExecutor(len(seen)) as pool,
-        Live(get_renderable=lambda: _table(seen, where), console=console, auto_refresh=False) as live,
-    ):
+    live = Live(get_renderable=lambda: _table(seen, where), console=console, auto_refresh=False)
+    with ThreadPoolExecutor(len(seen)) as pool, live if console.is_terminal else nullcontext():
         while True:
             list(pool.map(_Seen.look, seen))
             if console.is_terminal:

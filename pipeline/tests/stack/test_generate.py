@@ -32,11 +32,12 @@ class FakeDagster:
 
     def run(self, run_id: str) -> Run:
         self.looks -= 1
-        written = {"gold.orders": Materialization("gold.orders", {"dagster/row_count": str(AFTER)})}
-        steps: dict[str, tuple[float | None, float | None]] = {
-            "bronze": (101.0, 102.0),
-            "marts": (102.5, 104.0),
+        facts = {
+            "bronze.orders": {"snapshot_id": "1"},
+            "gold.orders": {"snapshot_id": "2", "dagster/row_count": str(AFTER)},
         }
+        written = {table: Materialization(table, known) for table, known in facts.items()}
+        steps: dict[str, tuple[float | None, float | None]] = {"bronze": (101, 102.5), "marts": (102.6, 120)}
         status = "STARTED" if self.looks > 0 else self.status
         return Run(run_id, "generate_orders_job", status, 100.0, 100.5, 104.5, {}, steps, written)
 
@@ -52,12 +53,22 @@ class FakeCube:
         return self.counts.pop(0) if len(self.counts) > 1 else self.counts[0]
 
 
+class FakeLake:
+    """When the snapshots of both tables were committed."""
+
+    def committed_at(self, identifier: str, snapshot_id: int) -> float:
+        return {("bronze.orders", 1): 102.0, ("gold.orders", 2): 104.0}[identifier, snapshot_id]
+
+
 class FakeStack:
     def __init__(self, dagster: FakeDagster, cube: FakeCube) -> None:
         self.dagster, self.cube = dagster, cube
 
     def say(self, what: str) -> None:
         del what
+
+    def lake(self) -> FakeLake:
+        return FakeLake()
 
 
 def make(dagster: FakeDagster, cube: FakeCube, **arguments: Any) -> generate.Hops:

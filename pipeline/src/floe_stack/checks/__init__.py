@@ -7,7 +7,7 @@ from typing import Final
 from floe_stack.checks import cube, data, doors, lake, observability, pods, security, speed, totals
 from floe_stack.checks.finding import Question
 
-# What is being looked at comes first; what makes data comes before what looks at them; speed after the runs.
+# What there is comes first, what makes data before what looks at them, and speed and memory after the runs.
 QUESTIONS: Final[tuple[Question, ...]] = (
     *pods.QUESTIONS,
     *doors.QUESTIONS,
@@ -18,4 +18,5 @@ QUESTIONS: Final[tuple[Question, ...]] = (
     *observability.QUESTIONS,
     *speed.QUESTIONS,
     *security.QUESTIONS,
+    *pods.AFTER_RUNS,
 )
