@@ -58,11 +58,12 @@ def import_images(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def wait(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Waits until the cluster serves."""
-    del arguments  # the testbed's own settings count: those that it was started with
-    if (ours := preflight.owner()) is None:
+    """Waits until the cluster serves and tells that it has the images."""
+    if (ours := preflight.owner()) is None:  # the settings that it was started with count
         raise TestbedError("there is no testbed on this machine: `make testbed-up`")
     cluster.wait_until_serving(ours)
+    images = containers.read_lists([path for path in arguments.images if path.exists()])
+    cluster.wait_until_listed(ours, {name for image in images for name in image.refs})
     return {"changed": False}
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from .layout import LOGS, NODE, Settings, TestbedError
 from .network import run
 
 _READY_SECONDS = 120
+_MOST_LISTED = 50  # images; a kubelet tells of no more
+_IMAGES = r'{range .status.images[*]}{.names[*]}{"\n"}{end}'
 _WHAT_SERVES = (
     ("--for=condition=Ready", f"node/{NODE}"),
     ("--for=condition=Available", "--namespace=kube-system", "deployment", "--all"),
@@ -26,6 +30,23 @@ def wait_until_serving(settings: Settings) -> None:
         pods = _kubectl(settings, "get", "pods", "-n", "kube-system", "-o", "wide")
         events = _kubectl(settings, "events", "-n", "kube-system", "--types=Warning").splitlines()
         raise TestbedError("\n".join([str(error), pods, *events[-10:], f"daemons' logs: {LOGS}"])) from error
+
+
+def wait_until_listed(settings: Settings, references: set[str]) -> None:
+    """Waits until the node tells that it has images: its kubelet looks for new ones twice a minute.
+
+    Raises:
+        TestbedError: not within two minutes; with the references that are missing.
+    """
+    deadline = time.monotonic() + _READY_SECONDS
+    while True:
+        lines = _kubectl(settings, "get", "node", NODE, f"--output=jsonpath={_IMAGES}").splitlines()
+        missing = references - {name for line in lines for name in line.split()}
+        if not missing or len(lines) >= _MOST_LISTED:
+            return
+        if time.monotonic() > deadline:
+            raise TestbedError(f"the node does not list {', '.join(sorted(missing))}; daemons' logs: {LOGS}")
+        time.sleep(1)
 
 
 def describe(settings: Settings) -> list[str]:
