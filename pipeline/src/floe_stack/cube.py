@@ -17,6 +17,7 @@ import psycopg2
 from psycopg2.extensions import connection as Connection  # noqa: N812  # a class that psycopg2 spells small
 
 from floe_stack.errors import StackError
+from floe_stack.patience import patiently
 
 Query = dict[str, Any]
 
@@ -63,7 +64,7 @@ class Cube:
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
             try:
-                answer = self.http.post(LOAD, json=body)
+                answer = patiently(lambda: self.http.post(LOAD, json=body))
             except httpx.HTTPError as error:
                 raise StackError(f"Cube at {self.url}: {type(error).__name__}: {error}") from error
             said = answer.json()

@@ -9,6 +9,7 @@ from typing import Any, Final
 import httpx
 
 from floe_stack.errors import StackError
+from floe_stack.patience import SECONDS, patiently
 
 LOCATION: Final = {"repositoryName": "__repository__", "repositoryLocationName": "floe"}
 WRITERS: Final = ("seed_job", "generate_orders_job", "maintenance_job")
@@ -131,15 +132,17 @@ class Dagster:
         Raises:
             StackError: Dagster does not answer, or does not understand.
         """
+        body = {"query": query, "variables": variables}
+        seconds = 0 if query.startswith("mutation") else SECONDS
         try:
-            answer = self._http.post("/graphql", json={"query": query, "variables": variables})
+            answer = patiently(lambda: self._http.post("/graphql", json=body), seconds)
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise StackError(f"Dagster at {self.url}: {type(error).__name__}: {error}") from error
-        body: dict[str, Any] = answer.json()
-        if body.get("errors"):
-            raise StackError(f"Dagster refuses a question: {body['errors'][0]['message']}")
-        data: dict[str, Any] = body["data"]
+        said: dict[str, Any] = answer.json()
+        if said.get("errors"):
+            raise StackError(f"Dagster refuses a question: {said['errors'][0]['message']}")
+        data: dict[str, Any] = said["data"]
         return data
 
     def launch(self, job: str, config: dict[str, int]) -> str:
