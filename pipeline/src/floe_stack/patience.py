@@ -15,7 +15,7 @@ AGAIN_SECONDS: Final = 0.3
 def patiently(ask: Callable[[], httpx.Response], seconds: float = SECONDS) -> httpx.Response:
     """The answer to a question, whose connection may break off in between.
 
-    A forward breaks off when its pod is replaced, or when kubectl loses the API server for a moment, and is back
+    A forward breaks off when its pod is replaced or when kubectl loses the API server, and is back
     within seconds. An answer of any status is an answer.
 
     Args:
