@@ -11,7 +11,8 @@ SECONDS_TO_SEE_A_FAILURE = 15
 SECONDS_FOR_A_SLOW_START = 60
 UNITS = {"Mi": 1, "Gi": 1024}
 SECRET = re.compile(r"(?i)(password|secret|token|access[-_.]?key|private[-_.]?key)$")
-SETTING = re.compile(r"^\s*([\w.-]+)\s*[:=]\s*(['\"]?[^\s$'\"].*)$", re.MULTILINE)
+# a setting with a value; `$` and `{env:` stand before the name of a variable
+SETTING = re.compile(r"^\s*([\w.-]+)\s*[:=]\s*(['\"]?(?!\{env:)[^\s$'\"].*)$", re.MULTILINE)
 
 
 def mebibytes(quantity: str | int) -> int:
@@ -105,6 +106,18 @@ def secrets_written_out(objects: Manifests) -> list[str]:
         settings = [found for text in files.values() for found in SETTING.findall(text)]
         wrong += [f"ConfigMap/{name}: {key} has a value" for key, _ in settings if SECRET.search(key)]
     return wrong
+
+
+def secrets_of_readme(text: str) -> set[tuple[str, str]]:
+    """Secrets and keys in the table under `## Secrets`; an empty first cell repeats the one above."""
+    described: set[tuple[str, str]] = set()
+    secret = ""
+    for line in text.split("## Secrets")[1].split("## ", maxsplit=1)[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) > 2 and cells[1].startswith("`"):
+            secret = cells[0].strip("`") or secret
+            described |= {(secret, key) for key in re.findall(r"`([^`]+)`", cells[1])}
+    return described
 
 
 def secrets_in_arguments(pod: Pod) -> list[str]:

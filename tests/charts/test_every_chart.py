@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,33 @@ import yaml
 from . import policies
 from .conftest import Chart, Refusal, Render
 from .helm import CHARTS, REPOSITORY, STAND_INS, Helm, find_tool
+from .manifests import Manifests
 
 NAMES = sorted(chart.parent.name for chart in CHARTS.glob("*/Chart.yaml"))
 SCHEMAS = REPOSITORY / ".cache/kubernetes-schemas"
 for_every_chart = pytest.mark.parametrize("name", NAMES)
+# What scripts, people and other charts rely on: Service -> ports that must be there.
+SERVICES = {
+    "floe-infrastructure": {
+        "postgresql": {5432},
+        "minio": {9000},
+        "minio-console": {9001},
+        "polaris": {8181},
+        "polaris-mgmt": {8182},
+        "jaeger": {16686, 4317, 4318},
+        "marquez": {5000},
+        "marquez-admin": {5001},
+        "marquez-web": {3000},
+    },
+    "floe-dagster": {"dagster-webserver": {3000}, "dagster-code": {4266}},
+    "floe-cube": {"cube": {4000, 15432}, "cubestore": {3030, 3031}},
+}
+# MiB that the servers of a chart may ask for and use: together they have to fit into 4 GiB.
+MEMORY = {"floe-infrastructure": (1100, 2900), "floe-dagster": (752, 2304), "floe-cube": (384, 1280)}
+# Jaeger's chart has its probes built in; the role infrastructure patches them.
+UNWATCHED = {"floe-infrastructure": ["jaeger/jaeger: needs a startup, a readiness and a liveness probe"]}
+# Programs that write nothing, or only to a volume of their own.
+WITHOUT_TMP = ("marquez-web", "minio", "jaeger")
 
 
 def values_files(name: str) -> dict[str, dict[str, Any]]:
@@ -44,14 +69,83 @@ def test_helm_3_and_4_render_the_same(every_helm: Helm, render: Render, chart: C
         ), file
 
 
+def problems(objects: Manifests, policy: Callable[..., list[str]], **options: Any) -> list[str]:
+    """What a policy says of every pod."""
+    return [problem for pod in objects.pods for problem in policy(pod, **options)]
+
+
+@for_every_chart
+def test_services_have_the_names_and_ports_of_the_contract(render: Render, name: str) -> None:
+    services = render(name).kind("Service")
+    found = {service: set(each.service_ports) for service, each in services.items()}
+    assert {service: found[service] & ports for service, ports in SERVICES[name].items()} == SERVICES[name]
+
+
+@for_every_chart
+def test_services_lead_to_ports_of_one_workload(render: Render, name: str) -> None:
+    objects = render(name)
+    for service in objects.kind("Service").values():
+        selector = service.spec["selector"].items()
+        (pod,) = (each for each in objects.pods if selector <= each.labels.items())
+        open_ports = [port for container in pod.spec.containers for port in container.ports]
+        targets = {port.name for port in open_ports} | {port.container_port for port in open_ports}
+        wanted = SERVICES[name].get(service.metadata.name, set())
+        assert {service.service_ports[port] for port in wanted} <= targets, service.metadata.name
+
+
+@for_every_chart
+def test_every_pod_passes_restricted(render: Render, name: str) -> None:
+    for file, values in values_files(name).items():
+        fixed_ids = not values.get("openshift", False)
+        assert problems(render(name, values), policies.not_restricted, fixed_ids=fixed_ids) == [], file
+
+
+@for_every_chart
+def test_openshift_gives_the_user_ids(render: Render, name: str) -> None:
+    objects = render(name, values_files(name).get("values-openshift.yaml", {"openshift": True}))
+    assert not re.search(r"(runAsUser|runAsGroup|fsGroup): \d", objects.text)
+
+
+@for_every_chart
+def test_servers_are_watched(render: Render, name: str) -> None:
+    assert problems(render(name), policies.without_good_probes) == UNWATCHED.get(name, [])
+
+
+@for_every_chart
+def test_a_read_only_root_leaves_room_to_write(render: Render, name: str) -> None:
+    assert problems(render(name), policies.without_room_to_write, programs=WITHOUT_TMP) == []
+
+
+@for_every_chart
+def test_the_stack_fits_into_a_small_machine(render: Render, name: str) -> None:
+    memory, (requests, limits) = policies.sums(render(name).pods), MEMORY[name]
+    assert memory["requests"] <= requests
+    assert memory["limits"] <= limits
+
+
+@for_every_chart
+def test_no_secret_is_written_out(render: Render, name: str) -> None:
+    assert policies.secrets_written_out(render(name)) == []
+
+
+@for_every_chart
+def test_secrets_are_those_of_the_readme(render: Render, name: str) -> None:
+    described = policies.secrets_of_readme((CHARTS / name / "README.md").read_text())
+    objects = render(name)
+    used = {key for pod in objects.pods for c in pod.spec.all_containers for key in c.secret_keys.values()}
+    mounted = set(re.findall(r"secret(?:Name)?: \{?(?:name: )?(floe-[a-z-]+)", objects.text))
+    assert used <= described, "a key is used that the README does not tell"
+    assert {secret for secret, _ in described} == {secret for secret, _ in used} | mounted
+
+
 @for_every_chart
 def test_every_container_is_limited(render: Render, name: str) -> None:
-    assert [problem for pod in render(name).pods for problem in policies.without_limits(pod)] == []
+    assert problems(render(name), policies.without_limits) == []
 
 
 @for_every_chart
 def test_no_secret_is_an_argument(render: Render, name: str) -> None:
-    assert [problem for pod in render(name).pods for problem in policies.secrets_in_arguments(pod)] == []
+    assert problems(render(name), policies.secrets_in_arguments) == []
 
 
 @for_every_chart
@@ -135,6 +229,14 @@ def test_lock_fits_the_dependencies(name: str) -> None:
     ordered = [[{key: each[key] for key in keys} for each in part] for part in (wanted, lock["dependencies"])]
     digest = hashlib.sha256(json.dumps(ordered, separators=(",", ":")).encode()).hexdigest()
     assert lock["digest"] == f"sha256:{digest}"
+
+
+@pytest.mark.parametrize("helper", ["floe.selector", "floe.image", "floe.containerSecurity"])
+def test_copies_of_a_helper_are_alike(helper: str) -> None:
+    pattern = re.compile(rf'{{{{- define "{re.escape(helper)}" -}}}}\n(.*?)\n{{{{- end }}}}', re.DOTALL)
+    found = [pattern.findall((CHARTS / name / "templates/_helpers.tpl").read_text()) for name in NAMES]
+    assert found == [found[0]] * len(NAMES)
+    assert len(found[0]) == 1
 
 
 def test_stand_ins_have_the_versions_of_the_real_charts() -> None:

@@ -14,14 +14,12 @@ from dagster._core.instance import InstanceRef
 
 from floe_pipeline.settings import Settings, load_settings, variable
 
-from . import policies
 from .conftest import Refusal, Render
 from .helm import CHARTS, REPOSITORY
 from .manifests import Container, Manifests, Probe
 
 NAME = "floe-dagster"
 CHART = CHARTS / NAME
-SERVICES = {"dagster-webserver": {3000}, "dagster-code": {4266}}
 PODS = {"dagster-webserver": "webserver", "dagster-daemon": "daemon", "dagster-code": "code"}
 
 
@@ -40,38 +38,11 @@ def daemon(rendered: Manifests) -> Container:
     return rendered.pod("dagster-daemon").container("daemon")
 
 
-def test_workloads_and_services_have_the_names_of_the_contract(rendered: Manifests) -> None:
+def test_workloads_have_the_names_of_the_contract(rendered: Manifests) -> None:
     assert {pod.name: pod.spec.containers[0].name for pod in rendered.pods} == PODS
-    services = rendered.kind("Service")
-    assert {name: set(each.service_ports) for name, each in services.items()} == SERVICES
 
 
-def test_services_lead_to_ports_of_one_workload(rendered: Manifests) -> None:
-    for name, service in rendered.kind("Service").items():
-        (pod,) = (each for each in rendered.pods if service.spec["selector"].items() <= each.labels.items())
-        assert pod.name == name
-        ports = {port.name: port.container_port for port in pod.spec.containers[0].ports}
-        assert {ports[str(target)] for target in service.service_ports.values()} == SERVICES[name]
-
-
-def test_dagster_fits_beside_the_rest(rendered: Manifests) -> None:
-    memory = policies.sums(rendered.pods)
-    assert memory["requests"] <= 752, "the infrastructure asks for 1100 MiB, Cube for 384, of 4 GiB"
-    assert memory["limits"] <= 2304
-
-
-def test_every_pod_passes_restricted(rendered: Manifests) -> None:
-    assert [problem for pod in rendered.pods for problem in policies.not_restricted(pod)] == []
-
-
-def test_openshift_gives_the_user_ids(render: Render) -> None:
-    objects = render(NAME, {"openshift": True})
-    assert [p for pod in objects.pods for p in policies.not_restricted(pod, fixed_ids=False)] == []
-    assert not re.search(r"(runAsUser|runAsGroup|fsGroup): \d", objects.text)
-
-
-def test_servers_are_watched(rendered: Manifests, code: Container) -> None:
-    assert [problem for pod in rendered.pods for problem in policies.without_good_probes(pod)] == []
+def test_the_code_location_is_asked_whether_it_serves(code: Container) -> None:
     assert code.liveness_probe is not None
     assert code.liveness_probe.grpc == {"port": 4266, "service": "DagsterApi"}
 
@@ -110,36 +81,16 @@ def test_daemon_that_uses_no_processor_time_is_dead(daemon: Container, tmp_path:
     assert [alive(100, 5), alive(101, 5), alive(101, 5), alive(101, 6)] == [True, True, False, True]
 
 
-def test_a_read_only_root_leaves_room_to_write(rendered: Manifests) -> None:
-    assert [problem for pod in rendered.pods for problem in policies.without_room_to_write(pod)] == []
+def test_the_home_of_dagster_can_be_written_to(rendered: Manifests) -> None:
     for pod in rendered.pods:
         (home,) = (m for m in pod.spec.containers[0].volume_mounts if m.mount_path == "/opt/dagster/home")
         assert not home.read_only
 
 
-def test_no_secret_is_written_out(rendered: Manifests) -> None:
+def test_the_password_of_the_database_is_named_and_not_written(rendered: Manifests) -> None:
     instance = yaml.safe_load(rendered.get("ConfigMap", "dagster").data["dagster.yaml"])
-    password = instance["storage"]["postgres"]["postgres_db"].pop("password")
+    password = instance["storage"]["postgres"]["postgres_db"]["password"]
     assert password == {"env": "DAGSTER_POSTGRES_PASSWORD"}
-    assert "password" not in json.dumps(instance)
-    assert not rendered.kind("Secret")
-    for pod in rendered.pods:
-        assert [
-            name
-            for container in pod.spec.containers
-            for name in container.values
-            if policies.SECRET.search(name)
-        ] == []
-
-
-def test_secrets_are_those_of_the_readme(rendered: Manifests) -> None:
-    described = set()
-    for line in (CHART / "README.md").read_text().split("## Secrets")[1].split("## ")[0].splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 4 and cells[1].startswith("`"):
-            described |= {(cells[0].strip("`"), key) for key in re.findall(r"`([^`]+)`", cells[1])}
-    used = {key for pod in rendered.pods for c in pod.spec.all_containers for key in c.secret_keys.values()}
-    assert used == described
 
 
 def test_only_the_code_location_can_write_to_the_lake(rendered: Manifests) -> None:
@@ -206,7 +157,7 @@ def test_workspace_names_the_code_location_as_the_service_does(rendered: Manifes
     workspace = yaml.safe_load(rendered.get("ConfigMap", "dagster").data["workspace.yaml"])
     (location,) = workspace["load_from"]
     server = location["grpc_server"]
-    assert {server["port"]} == SERVICES[server["host"]]
+    assert server["port"] in rendered.get("Service", server["host"]).service_ports
     assert server["location_name"] == "floe"
 
 

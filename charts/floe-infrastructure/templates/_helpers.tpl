@@ -1,4 +1,8 @@
-{{/* What several templates share: labels, checksums, images, security contexts, waiting for the database. */}}
+{{/*
+What several templates share: labels, checksums, images, security contexts, waiting for the database. floe-dagster and
+floe-cube have copies of some of it, which tests/charts keeps alike. A library chart would make a dependency of it, and those
+two, which have none, could not be installed from a checkout any more without `helm dependency build`.
+*/}}
 
 {{/* Labels of an object; call with (list $ "component"). */}}
 {{- define "floe.labels" -}}
