@@ -1,7 +1,7 @@
 """OpenLineage of a run: the run itself, the batch that it appended, what dbt read and published, who uses it.
 
 Every event says which run, trace and Iceberg snapshot it belongs to, so a number in a mart leads to the run
-behind it. A collector that does not answer costs a run nothing but its lineage.
+behind it. All but the run's start is sent when its process ends: lineage costs a run nothing.
 """
 
 from __future__ import annotations
@@ -170,7 +170,7 @@ def emit_run(
         job=Job(JOBS, job_name(origin.job), facets=about),
         eventType=state,
     )
-    send(settings, lambda: [event])
+    send(settings, lambda: [event], now=state == RunState.START)
 
 
 def emit_transform(

@@ -1,4 +1,4 @@
-"""Sends OpenLineage events from threads that nobody waits for, in the order in which they were told."""
+"""Sends OpenLineage events from threads that no run waits for, in the order in which they were told."""
 
 from __future__ import annotations
 
@@ -22,34 +22,38 @@ REQUEST_SECONDS: Final = 2.0
 FLUSH_SECONDS: Final = 10.0
 QUIET_SECONDS: Final = 60.0  # how long nothing is sent to a collector that did not take an event
 
+_Events = Callable[[], Iterable[RunEvent]]
+
+_waiting: list[tuple[Settings, _Events]] = []
 _sending: list[threading.Thread] = []
 _quiet_until: dict[str, float] = {}
 
 
-def send(settings: Settings, events: Callable[[], Iterable[RunEvent]]) -> None:
-    """Make events and send them, after those of earlier calls; returns at once.
+def send(settings: Settings, events: _Events, *, now: bool = False) -> None:
+    """Make events and send them in the order of the calls; returns at once.
 
     Args:
         settings: Where events go.
         events: Makes them; called in the thread that sends them.
+        now: Begin at once. Otherwise `flush` begins, at the latest as the process ends: making dbt's events
+            takes a second of Python, which the run's own work would have to share.
     """
     if settings.lineage == "off":
         return
     at_process_end(flush)
-    before = _sending[-1] if _sending else None
-    arguments = (settings, events, before)
-    thread = threading.Thread(target=_send, args=arguments, name="floe-lineage", daemon=True)
-    _sending.append(thread)
-    thread.start()
+    _waiting.append((settings, events))
+    if now:
+        _begin()
 
 
 def flush(timeout: float = FLUSH_SECONDS) -> bool:
-    """Wait for events that are being sent, for at most `timeout` seconds.
+    """Send what waits to be sent, for at most `timeout` seconds.
 
     Returns:
         Whether all were sent or given up.
     """
     deadline = time.monotonic() + timeout
+    _begin()
     for thread in list(_sending):
         thread.join(max(0.0, deadline - time.monotonic()))
         if not thread.is_alive():
@@ -57,9 +61,21 @@ def flush(timeout: float = FLUSH_SECONDS) -> bool:
     return not _sending
 
 
-def _send(
-    settings: Settings, events: Callable[[], Iterable[RunEvent]], before: threading.Thread | None
-) -> None:
+def _begin() -> None:
+    while _waiting:
+        settings, events = _waiting.pop(0)
+        before = _sending[-1] if _sending else None
+        arguments = (settings, events, before)
+        thread = threading.Thread(target=_send, args=arguments, name="floe-lineage", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is ending and starts no thread any more
+            _send(*arguments)
+        else:
+            _sending.append(thread)
+
+
+def _send(settings: Settings, events: _Events, before: threading.Thread | None) -> None:
     if before:
         before.join()
     where = (
