@@ -20,7 +20,7 @@ from floe_pipeline.lake.append import append_batch
 from floe_pipeline.settings import Settings
 from floe_pipeline.telemetry import configure, run_trace
 from floe_pipeline.transform import lineage
-from floe_pipeline.transform.runner import BuildError, build
+from floe_pipeline.transform.runner import BuildError, build, check
 
 from .conftest import MARTS, Shop
 
@@ -195,6 +195,19 @@ def test_what_failed_says_why_and_keeps_its_place_in_the_graph(shop: Shop) -> No
     }
     spans = {span["name"]: span for span in lines(settings.traces_file)}
     assert (spans["dbt.build"]["status"], spans["test_job"]["status"]) == ("ERROR", "ERROR")
+
+
+def test_checks_of_whole_tables_are_told_too(open_shop: Shop) -> None:
+    settings = with_telemetry(
+        open_shop, lineage="file", lineage_file=open_shop.settings.lineage_file.with_name("check.jsonl")
+    )
+    check(settings, lake=open_shop.lake, run_id=str(uuid.uuid4()), job="check_tables_job")
+    assert lineage.flush()
+    ended = {event["job"]["name"]: event for event in lines(settings.lineage_file)[1::2]}
+    assert {"dbt.orders.test", "dbt.marts_equal_bronze"} <= set(ended)
+    assert {event["eventType"] for event in ended.values()} == {"COMPLETE"}
+    (quality,) = [each["facets"] for each in ended["dbt.orders.test"]["inputs"]]
+    assert all(assertion["success"] for assertion in quality["dataQualityAssertions"]["assertions"])
 
 
 @pytest.fixture

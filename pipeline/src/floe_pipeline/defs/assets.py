@@ -156,7 +156,7 @@ def whole_tables(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetChe
     """Look at whole tables, bronze and gold: what a build proves for new rows, proven for all of them."""
     with step_of(context.run, "whole_tables") as work:
         try:
-            result = runner.check(work.settings, lake=work.lake, run_id=work.run_id)
+            result = runner.check(work.settings, lake=work.lake, run_id=work.run_id, job=context.run.job_name)
         except runner.BuildError as error:
             result = error.result
         for node in result.nodes:

@@ -122,15 +122,23 @@ def build(
     return _invoke("dbt.build", arguments, settings, lake=lake, run_id=run_id, job=job)
 
 
-def check(settings: Settings, *, lake: Lake, run_id: str | None = None) -> TransformResult:
+def check(
+    settings: Settings, *, lake: Lake, run_id: str | None = None, job: str | None = None
+) -> TransformResult:
     """Run the tests that look at whole tables; they hold at any moment, also while batches are committed.
+
+    Args:
+        settings: Telemetry and lineage; the lake's own settings say where data is.
+        lake: The tables.
+        run_id: Names the run in traces and lineage.
+        job: The Dagster job of that run, for lineage.
 
     Raises:
         BuildError: Naming every test that failed, with dbt's message.
         TransformError: When dbt could not even begin.
         LakeError: When the catalog does not answer.
     """
-    return _invoke("dbt.check", ["test", "--select", FULL], settings, lake=lake, run_id=run_id)
+    return _invoke("dbt.check", ["test", "--select", FULL], settings, lake=lake, run_id=run_id, job=job)
 
 
 _one_at_a_time = threading.Lock()  # dbt keeps its state in modules
@@ -160,7 +168,7 @@ def _invoke(
         with working_on(session):
             outcome = runner.invoke([*arguments, "--no-write-json", *project_arguments(work)])
         nodes = _nodes(outcome, session)
-        if isinstance(outcome.result, RunExecutionResult) and name == "dbt.build":
+        if isinstance(outcome.result, RunExecutionResult):
             lineage.emit_transform(
                 settings,
                 manifest,
