@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 
 
@@ -25,3 +26,8 @@ def spread(values: Sequence[float], digits: int = 2) -> dict[str, float | int]:
         "p95": round(percentile(values, 95), digits),
         "max": round(max(values), digits),
     }
+
+
+def machine() -> str:
+    """How busy this machine is, for whoever reads a time that was measured on it."""
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from datetime import date, timedelta
@@ -11,7 +10,7 @@ from typing import Any, Final
 from floe_stack.checks.finding import Finding, Question, within
 from floe_stack.cube import COUNT, Query
 from floe_stack.errors import StackError
-from floe_stack.measure import percentile, spread
+from floe_stack.measure import machine, percentile, spread
 from floe_stack.stack import Stack
 
 QUERIES: Final = 200
@@ -85,16 +84,15 @@ def _answers(stack: Stack) -> list[Finding]:
     cached = [_timed(stack, repeated) for _ in range(QUERIES)]
     stack.say(f"{QUERIES} questions that nobody asked before")
     uncached = [_timed(stack, query) for query in queries]
-    busy = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     evidence: dict[str, Any] = {
         "orders": stack.cube.number(COUNT),
         "forward_ms": spread(_forward(stack)),
-        "machine": busy,
+        "machine": machine(),
     }
     findings = []
     for name, measured, ours in (("cached", cached, CACHED_OURS), ("uncached", uncached, UNCACHED_OURS)):
         p50, p95 = percentile(measured, 50), percentile(measured, 95)
-        seen = f"{QUERIES} {name}: p50 {p50:.1f} ms, p95 {p95:.1f} ms, {busy}"
+        seen = f"{QUERIES} {name}: p50 {p50:.1f} ms, p95 {p95:.1f} ms, {evidence['machine']}"
         findings.append(
             within(p95, promise=PROMISE, ours=ours, unit="ms", seen=seen, ms=spread(measured), **evidence)
         )
