@@ -17,6 +17,10 @@ import pytest
 import storage_user
 import wait_for
 
+from floe_pipeline.lake.errors import LakeError
+from floe_pipeline.lake.lost import LostTable
+from floe_pipeline.settings import Settings
+
 ENVIRONMENT = {
     "FLOE_S3_ENDPOINT": "http://127.0.0.1:9",
     "FLOE_S3_REGION": "us-east-1",
@@ -42,6 +46,8 @@ class Lake:
         self.alive = True
         self.healthy = True
         self.lineage = True
+        self.dagster = True
+        self.lost: set[LostTable] = set()
         self.database = True
         self.bucket = True
         self.storage_user = True
@@ -59,7 +65,7 @@ class Lake:
     def repair(self) -> bool:
         self.repairs += 1
         if self.bootstrap_works and "ROOT" in self.users:
-            self.users, self.bucket = {"ROOT", "CATALOG", "CUBE"}, True
+            self.users, self.bucket, self.lost = {"ROOT", "CATALOG", "CUBE"}, True, set()
         return self.bootstrap_works
 
     def answer(self, method: str, path: str, body: str) -> int:
@@ -69,6 +75,8 @@ class Lake:
             return 200 if self.healthy else 503
         if path == "/lineage":
             return 200 if self.lineage else 500
+        if path == "/dagster":
+            return 200 if self.dagster else 500
         if method == "POST":
             return 200 if any(f"client_id={user}&" in body for user in self.users) else 401
         return 200
@@ -108,10 +116,13 @@ def keeper(lake: Lake, address: str, monkeypatch: pytest.MonkeyPatch) -> keeping
     monkeypatch.setattr(keeping, "LINEAGE_ALIVE", f"{address}/alive")
     monkeypatch.setattr(keeping, "database_is_up", lambda: lake.database)
     monkeypatch.setattr(keeping, "LINEAGE", f"{address}/lineage")
+    monkeypatch.setattr(keeping, "DAGSTER_ALIVE", f"{address}/alive")
+    monkeypatch.setattr(keeping, "DAGSTER", f"{address}/dagster")
+    monkeypatch.setattr(keeping, "find_lost", lambda settings: lake.lost)
     monkeypatch.setattr(keeping, "login_of", lambda environment: lake)
     monkeypatch.setattr(keeping.Keeper, "repair", lambda self: lake.repair())
     environment = {**ENVIRONMENT, "FLOE_CATALOG_URI": address, "FLOE_S3_ENDPOINT": address}
-    return keeping.Keeper(environment, lake)  # type: ignore[arg-type]
+    return keeping.Keeper(environment, Settings(), lake)  # type: ignore[arg-type]
 
 
 def test_a_lake_that_is_well_is_left_alone(keeper: keeping.Keeper, lake: Lake) -> None:
@@ -120,11 +131,13 @@ def test_a_lake_that_is_well_is_left_alone(keeper: keeping.Keeper, lake: Lake) -
     assert (keeper.problem, lake.repairs, lake.restarted) == (None, 0, [])
 
 
-@pytest.mark.parametrize("lost", ["bucket", "principals"])
+@pytest.mark.parametrize("lost", ["bucket", "principals", "files"])
 def test_what_stays_lost_is_made_anew(keeper: keeping.Keeper, lake: Lake, lost: str) -> None:
     keeper.tick()
     if lost == "bucket":
         lake.bucket = False
+    elif lost == "files":
+        lake.lost = {LostTable("bronze.orders", "s3://floe-warehouse/lake/bronze/orders/metadata/1.json")}
     else:
         lake.users = {"ROOT"}
     for _ in range(keeping.CERTAIN - 1):
@@ -152,7 +165,8 @@ def test_a_lost_realm_restarts_polaris_once_that_is_certain(
 
 @pytest.mark.parametrize("down", ["alive", "database"])
 def test_what_no_restart_would_cure_is_not_restarted(keeper: keeping.Keeper, lake: Lake, down: str) -> None:
-    lake.users, lake.bootstrap_works, lake.healthy, lake.lineage = set(), False, False, False
+    lake.users, lake.bootstrap_works, lake.healthy = set(), False, False
+    lake.lineage = lake.dagster = False
     setattr(lake, down, False)
     for _ in range(3 * keeping.CERTAIN):
         keeper.tick()
@@ -160,12 +174,36 @@ def test_what_no_restart_would_cure_is_not_restarted(keeper: keeping.Keeper, lak
     assert keeper.problem is not None
 
 
-def test_marquez_without_its_tables_is_restarted(keeper: keeping.Keeper, lake: Lake) -> None:
-    lake.lineage = False
+@pytest.mark.parametrize(("server", "deployment"), [("lineage", "marquez"), ("dagster", "dagster-webserver")])
+def test_a_server_without_its_tables_is_restarted(
+    keeper: keeping.Keeper, lake: Lake, server: str, deployment: str
+) -> None:
+    setattr(lake, server, False)
     for _ in range(keeping.CERTAIN):
         keeper.tick()
-    assert lake.restarted == ["marquez"]
+    assert lake.restarted == [deployment]
     assert keeper.problem is None, "the lake itself is well"
+
+
+def test_a_dagster_that_is_not_deployed_is_not_missed(
+    keeper: keeping.Keeper, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for address in ("DAGSTER", "DAGSTER_ALIVE"):
+        monkeypatch.setattr(keeping, address, "http://127.0.0.1:9/")
+    for _ in range(keeping.CERTAIN):
+        keeper.tick()
+    assert (keeper.problem, lake.restarted) == (None, [])
+
+
+def test_storage_or_catalog_that_tell_nothing_about_files_are_a_problem(
+    keeper: keeping.Keeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(settings: Settings) -> set[LostTable]:
+        raise LakeError("bucket 'floe-warehouse': AccessDenied")
+
+    monkeypatch.setattr(keeping, "find_lost", refuse)
+    keeper.tick()
+    assert keeper.problem == "bucket 'floe-warehouse': AccessDenied"
 
 
 def test_restarts_become_ever_more_seldom() -> None:

@@ -199,13 +199,13 @@ def test_own_pods_get_no_variables_of_services_and_no_api_token(rendered: Manife
             assert pod.spec.automount_service_account_token is (pod.name == "floe-keeper")
 
 
-def test_the_one_pod_that_uses_the_kubernetes_api_may_restart_two_deployments(rendered: Manifests) -> None:
+def test_the_one_pod_that_uses_the_kubernetes_api_may_restart_three_deployments(rendered: Manifests) -> None:
     rules = [rule for role in rendered.kind("Role").values() for rule in role.raw["rules"]]
     assert rules == [
         {
             "apiGroups": ["apps"],
             "resources": ["deployments"],
-            "resourceNames": ["polaris", "marquez"],
+            "resourceNames": ["polaris", "marquez", "dagster-webserver"],
             "verbs": ["patch"],
         }
     ]

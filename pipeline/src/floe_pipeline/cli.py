@@ -230,6 +230,8 @@ def bootstrap(*, home: Home = None, verbose: Verbose = False) -> int:
         result = run_bootstrap(settings)
     for change in result.changes:
         output.print(f"made {change}")
+    for table in result.dropped:
+        output.print(f"dropped {table}: its files are gone", soft_wrap=True)
     output.print(f"catalog {result.catalog} at {result.location} is ready")
     return OK
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 
 import pytest
 
+from fake_s3 import FakeS3, serve_s3
 from floe_pipeline.lake.catalog import Lake
 from lake_writers import append_seed
 
@@ -35,3 +36,10 @@ def start_process() -> Callable[..., BaseProcess]:
         return process
 
     return start
+
+
+@pytest.fixture
+def bucket() -> Iterator[FakeS3]:
+    """A bucket that does not exist yet, at an S3 that does."""
+    with serve_s3() as served:
+        yield served

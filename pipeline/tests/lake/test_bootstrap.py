@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pyarrow as pa
 import pytest
 from pyiceberg.exceptions import ForbiddenError
 
+from fake_s3 import FakeS3
 from floe_pipeline.lake.bootstrap import bootstrap
 from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.lake.errors import LakeError
@@ -125,47 +124,8 @@ def test_connecting_to_what_is_not_there_says_what_to_do(make_settings: MakeSett
         Lake.connect(load_settings(catalog_uri=settings.catalog_uri))
 
 
-class _Bucket(BaseHTTPRequestHandler):
-    """As much of S3 as making a bucket needs; `state` is there, absent, racing or forbidden."""
-
-    state = "absent"
-    made = 0
-
-    def do_HEAD(self) -> None:
-        self._answer({"there": 200, "forbidden": 403}.get(type(self).state, 404))
-
-    def do_PUT(self) -> None:
-        if type(self).state == "racing":
-            self._answer(409, "BucketAlreadyOwnedByYou")
-            return
-        type(self).made += 1
-        type(self).state = "there"
-        self._answer(200)
-
-    def _answer(self, status: int, code: str | None = None) -> None:
-        body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode() if code else b""
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", "application/xml")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def storage() -> Iterator[tuple[str, type[_Bucket]]]:
-    handler = type("Handler", (_Bucket,), {})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", handler
-        server.shutdown()
-
-
-def test_the_bucket_is_made_once(make_settings: MakeSettings, storage: tuple[str, type[_Bucket]]) -> None:
-    endpoint, bucket = storage
-    s3 = {"s3_endpoint": endpoint, "s3_access_key": "key", "s3_secret_key": "secret"}
+def test_the_bucket_is_made_once(make_settings: MakeSettings, bucket: FakeS3) -> None:
+    s3 = {"s3_endpoint": bucket.endpoint, "s3_access_key": "key", "s3_secret_key": "secret"}
     settings = make_settings(warehouse_location="s3://floe-test/lake", **s3)
     assert bootstrap(settings).changes[0] == "bucket floe-test"
     assert bootstrap(settings).changes == []

@@ -1,8 +1,9 @@
 """Keeps the lake in being: what a pod lost with its emptyDir is made anew without a hand.
 
-Every few seconds it uses bucket and catalog as their users do. What stays missing is bootstrapped again.
-When Polaris or Marquez are alive but their tables are gone from the database, only a new pod of theirs makes
-them again: then it restarts that Deployment, first at once, then ever more seldom. Ready while all is well.
+Every few seconds it uses bucket and catalog as their users do. What stays missing is bootstrapped again, and
+the bootstrap drops tables whose files are gone. When Polaris, Marquez or Dagster are alive but their tables
+are gone from the database, only a new pod of theirs makes them again: then it restarts that Deployment, at
+first soon, then ever more seldom. Ready while all is well.
 
 From the environment: what storage_user.py and `floe bootstrap` need, KEEPER_SECONDS and KEEPER_NAMESPACE.
 """
@@ -28,6 +29,10 @@ from urllib.parse import urlsplit
 import httpx
 from storage_user import UNREACHABLE, ensure, login_of
 
+from floe_pipeline.lake.errors import LakeError
+from floe_pipeline.lake.lost import find_lost
+from floe_pipeline.settings import Settings, load_settings
+
 PORT: Final = 8080
 STALE_AFTER: Final = 120.0  # seconds: a look and a bootstrap with all their time limits take less
 CERTAIN: Final = 3  # looks in a row before anything is done: after an install the hook is at it
@@ -39,6 +44,9 @@ CATALOG_READY: Final = "http://polaris-mgmt:8182/q/health/ready"
 CATALOG_ALIVE: Final = "http://polaris-mgmt:8182/q/health/live"
 LINEAGE_ALIVE: Final = "http://marquez-admin:5001/ping"
 LINEAGE: Final = "http://marquez:5000/api/v1/namespaces"
+# Dagster belongs to another release, which need not be there: then nothing is alive at this address.
+DAGSTER_ALIVE: Final = "http://dagster-webserver:3000/server_info"
+DAGSTER: Final = "http://dagster-webserver:3000/graphql?query={runsOrError(limit:1){__typename}}"
 DATABASE: Final = ("postgresql", 5432)
 
 
@@ -106,6 +114,7 @@ class Keeper:
 
     Attributes:
         environment: what the bootstrap needs.
+        settings: the same, as the pipeline reads it.
         kubernetes: restarts Deployments.
         client: for the catalog and for health checks.
         problem: what is wrong at the moment, None when nothing is.
@@ -113,9 +122,11 @@ class Keeper:
         looked: when the last look ended, on the monotonic clock.
         catalog: Polaris, whose realm may be gone from the database.
         lineage: Marquez, whose tables may be gone from it.
+        dagster: its webserver, which makes the tables of all of Dagster when it starts.
     """
 
     environment: Mapping[str, str]
+    settings: Settings
     kubernetes: Kubernetes
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
     problem: str | None = "not looked yet"
@@ -123,6 +134,7 @@ class Keeper:
     looked: float = field(default_factory=time.monotonic)
     catalog: Suspect = field(default_factory=lambda: Suspect("polaris"))
     lineage: Suspect = field(default_factory=lambda: Suspect("marquez"))
+    dagster: Suspect = field(default_factory=lambda: Suspect("dagster-webserver"))
 
     def tick(self) -> None:
         """Look once, and repair what stays missing while everything is up."""
@@ -132,7 +144,11 @@ class Keeper:
             problem = self.missing()
         self._note(problem)
         now = time.monotonic()
-        for suspect, lost in ((self.catalog, self._realm_is_gone()), (self.lineage, self._lineage_is_gone())):
+        for suspect, lost in (
+            (self.catalog, self._realm_is_gone()),
+            (self.lineage, self._has_lost_its_tables(LINEAGE, LINEAGE_ALIVE)),
+            (self.dagster, self._has_lost_its_tables(DAGSTER, DAGSTER_ALIVE)),
+        ):
             if suspect.found(lost, now):
                 say(f"restarting {suspect.deployment}: it is alive but does not work, and the database is up")
                 try:
@@ -159,7 +175,11 @@ class Keeper:
                 self.client.get(url, headers=bearer).raise_for_status()
             except httpx.HTTPError as error:
                 return f"namespace {namespace} of the catalog: {str(error).partition(chr(10))[0]}"
-        return None
+        try:
+            lost = find_lost(self.settings)
+        except LakeError as error:
+            return str(error)
+        return f"no files of {', '.join(sorted(table.name for table in lost))}" if lost else None
 
     def repair(self) -> bool:
         """Run the bootstrap; True when it succeeded."""
@@ -203,9 +223,9 @@ class Keeper:
         except httpx.HTTPError:
             return True
 
-    def _lineage_is_gone(self) -> bool:
-        """Database and Marquez are alive, and yet it cannot read its tables."""
-        return not self._answers(LINEAGE) and database_is_up() and self._answers(LINEAGE_ALIVE)
+    def _has_lost_its_tables(self, works: str, alive: str) -> bool:
+        """Database and server are alive, and yet a question that needs its tables is not answered."""
+        return not self._answers(works) and database_is_up() and self._answers(alive)
 
     def _answers(self, url: str) -> bool:
         try:
@@ -255,7 +275,7 @@ def serve(keeper: Keeper) -> ThreadingHTTPServer:
 def main() -> None:
     """Look until the pod is told to stop."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the first process of a container has no default
-    keeper = Keeper(os.environ, Kubernetes(os.environ["KEEPER_NAMESPACE"]))
+    keeper = Keeper(os.environ, load_settings(), Kubernetes(os.environ["KEEPER_NAMESPACE"]))
     serve(keeper)
     while True:
         keeper.tick()

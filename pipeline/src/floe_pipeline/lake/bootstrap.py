@@ -1,22 +1,19 @@
 """Makes an empty catalog server into the lake: bucket, catalog, namespaces, principals, roles, grants.
 
 Everything is looked at first and made only when it is missing, so it may run any number of times, and twice
-at once: what another process made meanwhile (409) counts as there. The end checks what each principal may do.
+at once: what another process made meanwhile (409) counts as there. Tables whose files are gone are dropped
+(lost.py). The end checks what each principal may do.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
-
-from minio import Minio
-from minio.error import MinioException, S3Error
-from urllib3 import PoolManager, Retry, Timeout
-from urllib3.exceptions import HTTPError as BucketHttpError
 
 from floe_pipeline.lake.access import AccessCheck, Principal, check_access
+from floe_pipeline.lake.bucket import Bucket
 from floe_pipeline.lake.errors import LakeError
+from floe_pipeline.lake.lost import drop_lost
 from floe_pipeline.lake.management import Json, Management
 from floe_pipeline.lake.tables import GOLD_NAMESPACE, NAMESPACES
 from floe_pipeline.settings import Settings, variable
@@ -43,12 +40,14 @@ class BootstrapResult:
         catalog: Name of the catalog.
         location: Where its tables live.
         changes: What had to be made or changed, in order; empty when all was there.
+        dropped: Tables whose files are gone for good, each with the address that its metadata had.
         access: What was tried with each principal's own token at the end; all as wanted.
     """
 
     catalog: str
     location: str
     changes: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)
     access: list[AccessCheck] = field(default_factory=list)
 
 
@@ -74,46 +73,20 @@ def bootstrap(settings: Settings) -> BootstrapResult:
     result = BootstrapResult(settings.catalog_name, settings.warehouse_location)
     principals = _principals(settings)
     with span("lake.bootstrap", **{"iceberg.catalog": settings.catalog_name}) as here:
-        if settings.warehouse_location.startswith("s3://"):
-            _ensure_bucket(settings, result)
+        on_s3 = settings.warehouse_location.startswith("s3://")
+        if on_s3 and (bucket := Bucket(settings)).ensure():
+            result.changes.append(f"bucket {bucket.name}")
         with Management.log_in(settings) as management:
             _ensure_catalog(management, settings, result)
             _ensure_namespaces(management, settings, result)
             for principal in principals:
                 _ensure_principal(management, principal, result)
                 _ensure_roles(management, settings.catalog_name, principal.name, result)
+        if on_s3:
+            result.dropped = [str(table) for table in drop_lost(settings)]
         result.access = check_access(settings, principals)
         here.set_attribute("floe.changes", result.changes)
     return result
-
-
-def _ensure_bucket(settings: Settings, result: BootstrapResult) -> None:
-    settings.require("s3_access_key", "s3_secret_key")
-    bucket = urlsplit(settings.warehouse_location).netloc
-    endpoint = urlsplit(settings.s3_endpoint)
-    where = f"bucket {bucket!r} at {variable('s3_endpoint')}={settings.s3_endpoint}"
-    client = Minio(
-        endpoint.netloc,
-        access_key=settings.s3_access_key,
-        secret_key=settings.s3_secret_key.get_secret_value(),
-        region=settings.s3_region,
-        secure=endpoint.scheme == "https",
-        http_client=PoolManager(timeout=Timeout(connect=5, read=20), retries=Retry(2, backoff_factor=0.5)),
-    )
-    try:
-        if client.bucket_exists(bucket):
-            return
-        client.make_bucket(bucket)
-    except S3Error as error:
-        if error.code == "BucketAlreadyOwnedByYou":
-            return  # another process was faster: what was wanted
-        raise LakeError(
-            f"{where}: {error.code}: {error.message}; check {variable('s3_access_key')} and"
-            f" {variable('s3_secret_key')}"
-        ) from error
-    except (MinioException, BucketHttpError) as error:
-        raise LakeError(f"{where}: no answer ({type(error).__name__}); is MinIO running there?") from error
-    result.changes.append(f"bucket {bucket}")
 
 
 def _ensure_catalog(management: Management, settings: Settings, result: BootstrapResult) -> None:
@@ -137,6 +110,13 @@ def _ensure_catalog(management: Management, settings: Settings, result: Bootstra
         raise LakeError(
             f"catalog {name!r} exists at {base}, but {variable('warehouse_location')}={location}:"
             f" set it to {base}, or choose another {variable('catalog_name')}"
+        )
+    endpoint = found["storageConfigInfo"].get("endpoint")
+    if endpoint and endpoint != settings.s3_endpoint:
+        raise LakeError(
+            f"catalog {name!r} has its files at {endpoint}, but"
+            f" {variable('s3_endpoint')}={settings.s3_endpoint}: set it to {endpoint}, or choose another"
+            f" {variable('catalog_name')}"
         )
 
 
