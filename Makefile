@@ -62,7 +62,7 @@ clean: ## Remove environments, caches and build results
 ## Charts
 
 .PHONY: test-charts test-cube charts-readme
-test-charts: test-environment ## Charts rendered and validated with Helm 3 and 4; inputs that playbooks must refuse
+test-charts: test-environment tools-environment ## Charts rendered and validated with Helm 3 and 4; inputs that playbooks must refuse
 	@$(PYTHON) scripts/kubernetes_tools.py
 	.venv/bin/pytest --numprocesses 2 --dist worksteal tests/charts tests/playbooks $(ARGS)
 
