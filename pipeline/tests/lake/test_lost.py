@@ -164,6 +164,11 @@ def test_a_table_with_any_file_left_is_for_a_person(
     assert drop_lost(settings) == []
 
 
+def test_a_listing_that_lags_costs_no_table(settings: Settings, bucket: FakeS3) -> None:
+    bucket.objects, bucket.unlisted = set(), bucket.objects
+    assert drop_lost(settings) == []
+
+
 def test_a_table_that_lives_elsewhere_is_left_alone(
     settings: Settings, catalog: FakeCatalog, bucket: FakeS3
 ) -> None:

@@ -27,6 +27,7 @@ class FakeS3:
             or `down`.
         made: How often it was made.
         objects: Keys of the files in it.
+        unlisted: Keys of files that are there but not shown in a listing yet.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class FakeS3:
         self.state = "absent"
         self.made = 0
         self.objects: set[str] = set()
+        self.unlisted: set[str] = set()
 
     def answer(self, method: str, url: str) -> tuple[int, str]:
         """Status and body."""
@@ -46,7 +48,7 @@ class FakeS3:
         place = urlsplit(url)
         _, _, key = place.path.lstrip("/").partition("/")
         if key:
-            return (200, "") if key in self.objects else (404, _error("NoSuchKey"))
+            return (200, "") if key in self.objects | self.unlisted else (404, _error("NoSuchKey"))
         return 200, self._listing(parse_qs(place.query).get("prefix", [""])[0])
 
     def _make(self) -> tuple[int, str]:
