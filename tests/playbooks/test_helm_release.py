@@ -1,4 +1,4 @@
-"""The role helm_release as Ansible runs it; what keeps a cluster in a folder stands in for helm and kubectl."""
+"""The role helm_release as Ansible runs it; helm and kubectl are programs that keep a cluster in a folder."""
 
 from __future__ import annotations
 
