@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 from dagster._core.events import DagsterEvent, EngineEventData
@@ -26,13 +26,18 @@ class TellingExecutor(InProcessExecutor):
         settings, run = load_settings(), plan_context.dagster_run
         telemetry.configure(settings)
         with run_story.telling(settings, run, plan_context.instance) as story:
-            if links := run_story.links(settings, run):
-                yield DagsterEvent.engine_event(
-                    plan_context, "This run elsewhere.", EngineEventData(metadata=links)
-                )
+            links = run_story.links(settings, run)
+            yield from _point_to(links, plan_context)
             for event in super().execute(plan_context, execution_plan):
                 story.see(event)
                 yield event
+            # Once more, since the page of a run that is over shows the end of its log.
+            yield from _point_to(links, plan_context)
+
+
+def _point_to(links: Mapping[str, dg.MetadataValue], run: PlanOrchestrationContext) -> Iterator[DagsterEvent]:
+    if links:
+        yield DagsterEvent.engine_event(run, "This run elsewhere.", EngineEventData(metadata=links))
 
 
 @dg.executor(name="in_process")

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
@@ -156,9 +156,9 @@ def trigger_of(run: dg.DagsterRun) -> dict[str, str]:
     return {f"dagster.{key}": value for key, value in (found | attempts).items() if value}
 
 
-def links(settings: Settings, run: dg.DagsterRun) -> dict[str, Any]:
+def links(settings: Settings, run: dg.DagsterRun) -> dict[str, dg.MetadataValue]:
     """Where to look at a run beside Dagster, as metadata that Dagster shows as links."""
-    found: dict[str, Any] = {}
+    found: dict[str, dg.MetadataValue] = {}
     trace_id = telemetry.trace_id_of(run.run_id)
     if trace_id and settings.traces_url:
         found["trace"] = dg.MetadataValue.url(f"{settings.traces_url}/trace/{trace_id}")

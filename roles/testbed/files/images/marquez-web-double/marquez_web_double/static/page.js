@@ -81,6 +81,7 @@ function draw(graph) {
     svg('path', { d: 'M0,0 L8,4 L0,8 z', fill: 'var(--edge)' }));
   stage.replaceChildren(svg('svg', { width: width + 8, height: height + 8, viewBox: `-4 -4 ${width + 8} ${height + 8}`, role: 'img', 'aria-label': 'Lineage graph' },
     svg('defs', {}, tip), ...paths, ...graph.map((node) => drawNode(node, places.get(node.id)))));
+  stage.querySelector('.chosen')?.scrollIntoView({ block: 'center', inline: 'center' });
 }
 
 function showDetails(node) {
