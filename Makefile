@@ -4,6 +4,8 @@ SHELL       := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON  ?= python3
 FLOE    := .venv/bin/floe
+# Many containers set it, and then each process that we start compiles every module of its own again.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHONS := 3.11 3.12 3.13
 # What depends on the interpreter most, and needs no minute of it; .venv's Python runs everything.
 UNIT_TESTS := $(addprefix pipeline/tests/,synthetic verify catalog/test_contract.py lake/test_settings.py lake/test_publish.py)
