@@ -126,7 +126,7 @@ psql-cube: $(SEEN) ## SQL to Cube: psql, or one statement (SQL="SELECT MEASURE(c
 reset-data: $(SEEN) ## Drop all tables, and wait until the sensor has seeded them again
 	@$(FLOE) stack reset-data --target $(TARGET) $(ARGS)
 
-explain: $(SEEN) ## From a number in Cube to the run behind it (OF=Orders.total_revenue)
+explain: $(SEEN) ## From a number in Cube to the run behind it (OF=Orders.total_revenue, or an order's id)
 	@$(FLOE) stack explain --target $(TARGET) $(or $(OF),Orders.total_revenue) $(ARGS)
 
 # Where the stack is, by the inventory: written again when that was changed.

@@ -148,19 +148,20 @@ def reset_data(*, target: Target = "local", verbose: Verbose = False) -> int:
 @stack_app.command()
 def explain(
     *,
-    measure: Annotated[str, Argument(metavar="MEASURE", help="For example Orders.total_revenue.")],
+    of: Annotated[
+        str, Argument(metavar="OF", help="A measure such as Orders.total_revenue, or an order's id.")
+    ],
     target: Target = "local",
     verbose: Verbose = False,
 ) -> int:
     """From a number in Cube to its snapshot, its run, the trace and the lineage."""
     from floe_pipeline.display import show_rows
     from floe_stack.explain import explain as walk
-    from floe_stack.explain import rows
+    from floe_stack.explain import explain_order, rows
 
     with _stack(target) as (stack, output):
-        show_rows(
-            output, ["step", "what", "look at it (make port-forward)"], rows(walk(stack, measure)), "table"
-        )
+        way = explain_order(stack, int(of)) if of.isdecimal() else walk(stack, of)
+        show_rows(output, ["step", "what", "look at it (make port-forward)"], rows(way), "table")
     return OK
 
 

@@ -20,20 +20,24 @@ SUCCESS: Final = "SUCCESS"
 IN_FLIGHT: Final = ("QUEUED", "NOT_STARTED", "MANAGED", "STARTING", "STARTED", "CANCELING")
 ENDED: Final = (SUCCESS, "FAILURE", "CANCELED")
 
+_METADATA: Final = """metadataEntries { label
+    ... on IntMetadataEntry { intRepr } ... on TextMetadataEntry { text } }"""
 _RUN: Final = "runId jobName status creationTime startTime endTime tags { key value }"
 _RUNS: Final = f"""query ($filter: RunsFilter, $limit: Int) {{ runsOrError(filter: $filter, limit: $limit) {{
     __typename ... on Runs {{ results {{ {_RUN} }} }}
     ... on InvalidPipelineRunsFilterError {{ message }} ... on PythonError {{ message }} }} }}"""
 _DETAILS: Final = f"""query ($id: ID!) {{ runOrError(runId: $id) {{ __typename
     ... on Run {{ {_RUN} stepStats {{ stepKey startTime endTime }}
-        assetMaterializations {{ assetKey {{ path }} metadataEntries {{ label
-            ... on IntMetadataEntry {{ intRepr }} ... on TextMetadataEntry {{ text }} }} }} }}
+        assetMaterializations {{ assetKey {{ path }} {_METADATA} }} }}
     ... on RunNotFoundError {{ message }} ... on PythonError {{ message }} }} }}"""
 _LAUNCH: Final = """mutation ($selector: JobOrPipelineSelector!, $config: RunConfigData!) {
     launchRun(executionParams: { selector: $selector, runConfigData: $config }) { __typename
         ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
         ... on RunConfigValidationInvalid { errors { message } }
         ... on PipelineNotFoundError { message } } }"""
+_WRITTEN: Final = f"""query ($key: AssetKeyInput!) {{ assetOrError(assetKey: $key) {{ __typename
+    ... on Asset {{ assetMaterializations(limit: 5000) {{ runId timestamp {_METADATA} }} }}
+    ... on AssetNotFoundError {{ message }} }} }}"""
 _TICKS: Final = """fragment state on InstigationState { status nextTick { timestamp }
     ticks(limit: 20) { timestamp status runIds skipReason error { message } } }"""
 _SCHEDULE: Final = f"""query ($selector: ScheduleSelector!) {{ scheduleOrError(scheduleSelector: $selector) {{
@@ -54,6 +58,15 @@ class Materialization:
     """
 
     table: str
+    facts: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Written:
+    """One time that a table was written: by which run, when, and metadata as in `Materialization`."""
+
+    run_id: str
+    at: float
     facts: dict[str, str]
 
 
@@ -182,6 +195,14 @@ class Dagster:
         """A run with its steps and what it wrote."""
         return _run(_expect(self.ask(_DETAILS, id=run_id)["runOrError"], "Run"))
 
+    def written(self, table: str) -> list[Written]:
+        """What runs wrote to a table, the newest first, as far as Dagster keeps it."""
+        found = _expect(self.ask(_WRITTEN, key={"path": table.split(".")})["assetOrError"], "Asset")
+        return [
+            Written(each["runId"], int(each["timestamp"]) / 1000, _facts(each["metadataEntries"]))
+            for each in found["assetMaterializations"]
+        ]
+
     def is_quiet(self) -> bool:
         """Whether no run that writes is queued or under way."""
         return not any(run.job in WRITERS for run in self.runs(statuses=IN_FLIGHT))
@@ -219,15 +240,15 @@ def _expect(answer: dict[str, Any], kind: str) -> dict[str, Any]:
     return answer
 
 
+def _facts(entries: list[dict[str, Any]]) -> dict[str, str]:
+    return {entry["label"]: entry.get("intRepr") or entry.get("text") or "" for entry in entries}
+
+
 def _run(found: dict[str, Any]) -> Run:
     written = {}
     for each in found.get("assetMaterializations", []):
-        facts = {
-            entry["label"]: entry.get("intRepr") or entry.get("text") or ""
-            for entry in each["metadataEntries"]
-        }
         table = ".".join(each["assetKey"]["path"])
-        written[table] = Materialization(table, facts)
+        written[table] = Materialization(table, _facts(each["metadataEntries"]))
     return Run(
         id=found["runId"],
         job=found["jobName"],

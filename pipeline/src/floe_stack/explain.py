@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -11,9 +12,11 @@ import httpx
 from pyiceberg.table.snapshots import Snapshot, ancestors_of
 
 from floe_pipeline.telemetry import RUN_ID
-from floe_stack.dagster import Run
+from floe_stack.cube import COUNT
+from floe_stack.dagster import Run, Written
 from floe_stack.doors import CUBE, DAGSTER, JAEGER, MARQUEZ
 from floe_stack.errors import StackError
+from floe_stack.generate import ORDERS
 from floe_stack.observed import Span, dataset_node, dataset_page, lineage_of, trace, upstream_of
 from floe_stack.stack import Stack
 
@@ -27,8 +30,7 @@ class Explained:
     """What stands behind a number.
 
     Attributes:
-        measure: For example `Orders.total_revenue`.
-        value: What Cube says.
+        number: What Cube says.
         table: The mart that it is computed from.
         snapshot: The mart's snapshot that the run made.
         committed: When.
@@ -38,8 +40,7 @@ class Explained:
         addresses: What to open, by what it shows, once `make port-forward` runs.
     """
 
-    measure: str
-    value: str
+    number: str
     table: str
     snapshot: int
     committed: datetime
@@ -50,7 +51,7 @@ class Explained:
 
 
 def explain(stack: Stack, measure: str) -> Explained:
-    """Walk from a measure of Cube to the run behind it.
+    """Walk from a measure of Cube to the run that its mart is as new as.
 
     Raises:
         StackError: There is no such measure, or a step of the way is missing; it says which.
@@ -60,19 +61,72 @@ def explain(stack: Stack, measure: str) -> Explained:
     (row,) = stack.cube.load({"measures": [measure]})
     table = _table_of(stack, measure)
     snapshot, run_id = _commit(stack, table)
+    return _explained(
+        stack,
+        f"{measure} = {row[measure]}",
+        table=table,
+        snapshot=snapshot.snapshot_id,
+        committed=snapshot.timestamp_ms / 1000,
+        run_id=run_id,
+    )
+
+
+def explain_order(stack: Stack, order: int) -> Explained:
+    """Walk from an order in Cube to the run that made it.
+
+    Raises:
+        StackError: There is no such order, or Dagster does not know its run any more.
+    """
+    query = {
+        "dimensions": ["Orders.id", "Orders.total_amount"],
+        "filters": [{"member": "Orders.id", "operator": "equals", "values": [str(order)]}],
+    }
+    rows = stack.cube.load(query)
+    if not rows:
+        raise StackError(f"Cube has no order {order:,}: it counts {stack.cube.number(COUNT):,}, from 1 on")
+    made = maker_of(order, stack.dagster.written("bronze.orders"))
+    if made is None:
+        raise StackError(f"Dagster keeps no run that made order {order:,}")
+    run = stack.dagster.run(made.run_id)
+    if ORDERS not in run.written:
+        raise StackError(f"run {run.id} made order {order:,}, but did not publish {ORDERS}")
+    snapshot = int(run.written[ORDERS].facts["snapshot_id"])
+    number = f"order {order:,}: {rows[0]['Orders.total_amount']}"
+    return _explained(stack, number, table=ORDERS, snapshot=snapshot, committed=made.at, run_id=run.id)
+
+
+def maker_of(order: int, written: Sequence[Written]) -> Written | None:
+    """The append that brought an order: ids count from 1 without a gap, so the rows after it tell.
+
+    Args:
+        order: Its id.
+        written: Appends to bronze.orders, the newest first. Those before the tables were emptied are known by
+            having more rows than what came after them.
+    """
+    made: Written | None = None
+    rows_after = 0
+    for each in written:
+        rows = int(each.facts["dagster/row_count"])
+        if rows < order or (made is not None and rows > rows_after):
+            break
+        made, rows_after = each, rows
+    return made
+
+
+def _explained(
+    stack: Stack, number: str, *, table: str, snapshot: int, committed: float, run_id: str
+) -> Explained:
     run = stack.dagster.run(run_id)
     graph = lineage_of(stack.marquez, CATALOG, table)
-    node = dataset_node(CATALOG, table)
-    prefix = dataset_node(CATALOG, "")
+    node, prefix = dataset_node(CATALOG, table), dataset_node(CATALOG, "")
     sources = sorted(
         each.removeprefix(prefix) for each in upstream_of(graph, node) if each.startswith(prefix)
     )
     return Explained(
-        measure=measure,
-        value=str(row[measure]),
+        number=number,
         table=table,
-        snapshot=snapshot.snapshot_id,
-        committed=datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC),
+        snapshot=snapshot,
+        committed=datetime.fromtimestamp(committed, UTC),
         run=run,
         spans=trace(stack.jaeger, run.trace_id),
         sources=sources,
@@ -127,12 +181,13 @@ def rows(explained: Explained) -> list[tuple[str, str, str]]:
     )  # fmt: skip
     seconds = f"{(run.ended or 0) - run.created:.1f} s" if run.ended else "under way"
     sources = ", ".join(explained.sources) or "Marquez does not know the table (yet)"
+    spans = f"{len(explained.spans)} spans" if explained.spans else "which Jaeger does not know (any more)"
     return [
-        ("number", f"{explained.measure} = {explained.value}", ""),
+        ("number", explained.number, ""),
         ("mart", explained.table, addresses["table"]),
         ("snapshot", f"{explained.snapshot}, committed {explained.committed:%Y-%m-%d %H:%M:%S} UTC", ""),
         ("run", f"{run.id} of {run.job}, {run.status}, {seconds}", addresses["run"]),
         ("begun by", began, ""),
-        ("trace", f"{run.trace_id}, {len(explained.spans)} spans", addresses["trace"]),
+        ("trace", f"{run.trace_id}, {spans}", addresses["trace"]),
         ("lineage", sources, addresses["lineage"]),
     ]

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from floe_pipeline.lake.tables import NAMESPACES
 from floe_stack.checks.pods import MIB, bytes_of, services, working_sets
 from floe_stack.dagster import GENERATE_JOB, SCHEDULE, SEED_JOB, SUCCESS, Instigator, Run
 from floe_stack.kubectl import Object
@@ -160,6 +161,7 @@ def show(stack: Stack, console: Console, *, watch: bool = False) -> bool:
     """
     stack.say("asking every part")
     status = look(stack)
+    stack.say("")
     if not watch:
         console.print(render(status, stack.connection.target))
         return is_well(status)
@@ -206,8 +208,10 @@ def _facts(status: Status) -> list[tuple[str, str]]:
         due = f", next at {_clock(status.schedule.next_at)}" if status.schedule.next_at else ""
         facts.append(("Schedule", f"{status.schedule.cron}{due}" if status.schedule.is_on else "off"))
     if status.rows is not None:
-        told = ", ".join(f"{name} {count:,}" for name, count in status.rows.items())
-        facts.append(("Rows", told or "no tables yet"))
+        for namespace in NAMESPACES:
+            tables = {name: rows for name, rows in status.rows.items() if name.startswith(f"{namespace}.")}
+            told = ", ".join(f"{name.partition('.')[2]} {rows:,}" for name, rows in tables.items())
+            facts.append((namespace.capitalize(), f"{told} rows" if told else "no tables yet"))
     if status.fresh_seconds is not None:
         facts.append(("Freshness", f"the marts were published {_ago(status.fresh_seconds)} ago"))
     facts += [(part, problem) for part, problem in status.problems.items()]

@@ -18,10 +18,13 @@ class Waiting:
         self._said = ""
 
     def say(self, what: str) -> None:
-        """Something else is waited for now; countdowns are shown on a terminal only."""
-        if self._console.is_terminal:
+        """Something else is waited for now, or nothing; countdowns are shown on a terminal only."""
+        if self._console.is_terminal and what:
             self._status.update(Text(what))
-        elif what.rstrip("0123456789 s") != self._said.rstrip("0123456789 s"):
+            self._status.start()
+        elif self._console.is_terminal:
+            self._status.stop()
+        elif what and what.rstrip("0123456789 s") != self._said.rstrip("0123456789 s"):
             print(f"... {what}", file=self._console.file, flush=True)
         self._said = what
 

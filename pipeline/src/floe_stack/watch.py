@@ -93,7 +93,11 @@ def _watch(seen: Sequence[_Seen], console: Console, where: str) -> None:
 
 def _table(seen: Sequence[_Seen], where: str) -> Table:
     table = Table(
-        box=None, padding=(0, 3, 0, 0), header_style="dim", caption=f"{where}; Ctrl-C closes all of them"
+        box=None,
+        padding=(0, 3, 0, 0),
+        header_style="dim",
+        caption=f"{where}; Ctrl-C closes all of them",
+        caption_justify="left",
     )
     for column in ("Door", "Open in a browser or client", "State", ""):
         table.add_column(column)

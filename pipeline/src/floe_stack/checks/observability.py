@@ -100,8 +100,8 @@ def _explained(stack: Stack) -> list[Finding]:
     wrong += (
         [] if "bronze.orders" in way.sources else [f"Marquez does not lead from {way.table} to bronze.orders"]
     )
-    seen = f"{way.measure} = {way.value} by snapshot {way.snapshot} of run {way.run.id[:8]}"
-    return [judged(wrong, seen, measure=way.measure, snapshot=str(way.snapshot), run=way.run.id)]
+    seen = f"{way.number} by snapshot {way.snapshot} of run {way.run.id[:8]}"
+    return [judged(wrong, seen, number=way.number, snapshot=str(way.snapshot), run=way.run.id)]
 
 
 QUESTIONS: Final = (

@@ -31,17 +31,12 @@ def _restricted(stack: Stack) -> list[Finding]:
     wrong = [] if level == "restricted" else [f"the namespace enforces {level or 'nothing'}, not restricted"]
     pods = stack.kubectl.items("pods")
     wrong += [
-        f"{pod['metadata']['name']} ({_component(pod)}) uses Secret {name}"
+        f"{pod['metadata']['name']} uses Secret {name}"
         for pod in pods
         for name in sorted(_secrets_of(pod) & STORAGE_SECRETS)
-        if not _component(pod).startswith(KEEPERS_OF_STORAGE)
+        if not pod["metadata"]["name"].startswith(KEEPERS_OF_STORAGE)
     ]
     return [judged(wrong, f"enforces {level}; {len(pods)} pods hold only what they need")]
-
-
-def _component(pod: Object) -> str:
-    name: str = pod["metadata"]["name"]
-    return name
 
 
 def _secrets_of(pod: Object) -> set[str]:
