@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from floe_pipeline import telemetry
 from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.settings import Settings, load_settings
 from floe_pipeline.telemetry import Phase, RunRecord, exporters
+from floe_pipeline.telemetry.catalog_calls import name_call
 from lake_writers import append_seed
 
 RUN = "0b7f6a52-5b0e-4a34-9c56-3a1f0c8d2e11"
@@ -160,6 +162,28 @@ def test_every_commit_is_a_span_with_table_rows_and_snapshot(
     }
     ledger = lake.load("bronze.orders").current_snapshot().summary  # type: ignore[union-attr]
     assert TRACE in ledger.additional_properties["floe.ledger"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("POST", "/api/catalog/v1/oauth/tokens", "catalog.get_token"),
+        ("GET", "/api/catalog/v1/config?warehouse=floe", "catalog.get_config"),
+        ("GET", "/api/catalog/v1/floe/namespaces", "catalog.list_namespaces"),
+        ("GET", "/api/catalog/v1/floe/namespaces/gold/tables", "catalog.list_tables"),
+        ("POST", "/api/catalog/v1/floe/namespaces/gold/tables", "catalog.create_table"),
+        ("GET", "/api/catalog/v1/floe/namespaces/gold/tables/orders", "catalog.load_table"),
+        ("POST", "/api/catalog/v1/floe/namespaces/gold/tables/orders", "catalog.commit"),
+        ("POST", "/api/management/v1/principals", "POST"),
+    ],
+)
+def test_calls_of_the_catalog_are_named_after_what_they_ask(
+    method: str, path: str, name: str, spans: Callable[[], list[dict[str, Any]]]
+) -> None:
+    request = requests.Request(method, f"http://polaris:8181{path}").prepare()
+    with telemetry.run_trace("job", run_id=RUN), telemetry.span(method) as call:
+        name_call(call, request)
+    assert [span["name"] for span in spans()] == [name, "job"]
 
 
 def test_secrets_are_in_no_span(spans: Callable[[], list[dict[str, Any]]], settings: Settings) -> None:
