@@ -16,6 +16,7 @@ from floe_stack.status import Pod, Status, next_step
 
 from .conftest import Cluster
 
+SOURCES = Path(__file__).parents[2] / "src"
 Floe = Callable[..., tuple[int, str]]
 
 
@@ -126,3 +127,13 @@ FULL = {"bronze.orders": 10}
 )
 def test_the_one_next_thing_to_do(status: Status, wanted: str) -> None:
     assert wanted in next_step(status, "testbed")
+
+
+def test_only_the_command_line_knows_of_this_package() -> None:
+    knowing = [
+        path.relative_to(SOURCES).as_posix()
+        for package in ("floe_pipeline", "floe_synthetic", "floe_catalog")
+        for path in (SOURCES / package).rglob("*.py")
+        if "floe_stack" in path.read_text()
+    ]
+    assert knowing == ["floe_pipeline/cli.py"]
