@@ -195,6 +195,21 @@ def test_a_dagster_that_is_not_deployed_is_not_missed(
     assert (keeper.problem, lake.restarted) == (None, [])
 
 
+@pytest.mark.parametrize("was_well", [True, False], ids=["lost", "being installed"])
+def test_a_lost_storage_restarts_polaris_which_remembers_its_keys(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, was_well: bool
+) -> None:
+    outcomes = [1, 0, 0]
+    made = [[storage_user.USER], [], []]
+    monkeypatch.setattr(keeping, "ensure", lambda environment: made.pop(0))
+    monkeypatch.setattr(
+        keeping.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, outcomes.pop(0))
+    )
+    keeper = keeping.Keeper(ENVIRONMENT, Settings(), lake, was_well=was_well)  # type: ignore[arg-type]
+    assert [keeper.repair() for _ in range(3)] == [False, True, True]
+    assert lake.restarted == (["polaris"] if was_well else []), "once, when the catalog is there again"
+
+
 def test_storage_or_catalog_that_tell_nothing_about_files_are_a_problem(
     keeper: keeping.Keeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,10 @@
 """Keeps the lake in being: what a pod lost with its emptyDir is made anew without a hand.
 
 Every few seconds it uses bucket and catalog as their users do. What stays missing is bootstrapped again, and
-the bootstrap drops tables whose files are gone. When Polaris, Marquez or Dagster are alive but their tables
-are gone from the database, only a new pod of theirs makes them again: then it restarts that Deployment, at
-first soon, then ever more seldom. Ready while all is well.
+the bootstrap drops tables whose files are gone. Some things only a new pod mends, so it restarts Deployments:
+Polaris, Marquez or Dagster when they are alive but their tables are gone from the database, at first soon,
+then ever more seldom; and Polaris when MinIO was lost, as it hands out keys that a new MinIO does not know.
+Ready while all is well.
 
 From the environment: what storage_user.py and `floe bootstrap` need, KEEPER_SECONDS and KEEPER_NAMESPACE.
 """
@@ -27,7 +28,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
-from storage_user import UNREACHABLE, ensure, login_of
+from storage_user import UNREACHABLE, USER, ensure, login_of
 
 from floe_pipeline.lake.errors import LakeError
 from floe_pipeline.lake.lost import find_lost
@@ -120,6 +121,8 @@ class Keeper:
         problem: what is wrong at the moment, None when nothing is.
         times: how often in a row something was missing though everything was up.
         looked: when the last look ended, on the monotonic clock.
+        was_well: whether all has been well before, so that what is missing now was lost.
+        storage_is_new: whether Polaris has yet to forget keys of the storage that there was before.
         catalog: Polaris, whose realm may be gone from the database.
         lineage: Marquez, whose tables may be gone from it.
         dagster: its webserver, which makes the tables of all of Dagster when it starts.
@@ -132,6 +135,8 @@ class Keeper:
     problem: str | None = "not looked yet"
     times: int = 0
     looked: float = field(default_factory=time.monotonic)
+    was_well: bool = False
+    storage_is_new: bool = False
     catalog: Suspect = field(default_factory=lambda: Suspect("polaris"))
     lineage: Suspect = field(default_factory=lambda: Suspect("marquez"))
     dagster: Suspect = field(default_factory=lambda: Suspect("dagster-webserver"))
@@ -150,11 +155,7 @@ class Keeper:
             (self.dagster, self._has_lost_its_tables(DAGSTER, DAGSTER_ALIVE)),
         ):
             if suspect.found(lost, now):
-                say(f"restarting {suspect.deployment}: it is alive but does not work, and the database is up")
-                try:
-                    self.kubernetes.restart(suspect.deployment)
-                except (httpx.HTTPError, OSError) as error:
-                    say(f"cannot restart {suspect.deployment}: {error}")
+                self._restart(suspect.deployment, "it is alive but does not work, and the database is up")
         self.looked = time.monotonic()
 
     def missing(self) -> str | None:
@@ -184,13 +185,27 @@ class Keeper:
     def repair(self) -> bool:
         """Run the bootstrap; True when it succeeded."""
         try:
-            for change in ensure(self.environment):
-                say(f"made {change}")
+            made = ensure(self.environment)
         except UNREACHABLE as error:
             say(f"MinIO: {type(error).__name__}: {error}")
             return False
+        for change in made:
+            say(f"made {change}")
+        self.storage_is_new |= self.was_well and USER in made
         done = subprocess.run(["floe", "bootstrap"], env=dict(self.environment), check=False)  # noqa: S607 - the image's PATH
+        if done.returncode == 0 and self.storage_is_new:
+            self._restart(
+                self.catalog.deployment, "MinIO was lost, and with it the keys that were handed out"
+            )
+            self.storage_is_new = False
         return done.returncode == 0
+
+    def _restart(self, deployment: str, why: str) -> None:
+        say(f"restarting {deployment}: {why}")
+        try:
+            self.kubernetes.restart(deployment)
+        except (httpx.HTTPError, OSError) as error:
+            say(f"cannot restart {deployment}: {error}")
 
     @property
     def _catalog(self) -> str:
@@ -237,6 +252,7 @@ class Keeper:
         if problem != self.problem:
             say(problem or "all is well")
         self.problem = problem
+        self.was_well |= problem is None
 
 
 def database_is_up() -> bool:

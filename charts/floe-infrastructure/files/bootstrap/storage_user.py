@@ -20,6 +20,7 @@ from urllib3 import PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 POLICY: Final = "floe-warehouse"
+USER: Final = "user of Polaris"
 UNREACHABLE: Final = (MinioAdminException, MinioException, HTTPError)
 
 
@@ -68,10 +69,10 @@ def ensure(environment: Mapping[str, str]) -> list[str]:
     user = json.loads(admin.user_list()).get(access_key)
     if user is None or not _accepts(login_of(environment)):
         admin.user_add(access_key, secret_key)
-        made.append("user of Polaris")
+        made.append(USER)
     if user is None or user.get("policyName") != POLICY:
         admin.policy_set(POLICY, user=access_key)
-        made.append(f"user of Polaris has policy {POLICY}")
+        made.append(f"{USER} has policy {POLICY}")
     return made
 
 
