@@ -85,3 +85,31 @@ def test_every_node_has_to_have_it(image_source: ModuleType, listed: str) -> Non
 def test_an_image_of_a_registry_is_no_other(image_source: ModuleType) -> None:
     nodes = [node("a", "floe-pipeline:1")]
     assert image_source.nodes_without(nodes, "localhost:5000/floe-pipeline:1") == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("context", "way", "runtime", "says"),
+    [
+        ("docker-desktop", {}, "containerd://1.7", None),
+        ("colima", {"runtime": "docker"}, "docker://27.1", None),
+        (
+            "colima",
+            {"runtime": "docker"},
+            "containerd://1.7",
+            "its nodes run containerd://1.7, which does not",
+        ),
+        (
+            "microk8s",
+            None,
+            "containerd://1.7",
+            "how its cluster gets an image is not known (known are kind)",
+        ),
+        ("kind-a", {"command": ["kind"]}, "containerd://1.7", "kind does not answer"),
+    ],
+)
+def test_what_keeps_an_image_from_a_cluster(
+    image_source: ModuleType, context: str, way: Any, runtime: str, says: str | None
+) -> None:
+    silent = (way or {}).get("command", [])
+    problems = image_source.delivery_problems(context, way, ["kind"], silent, [runtime])
+    assert [says in problem for problem in problems] == ([True] if says else [])

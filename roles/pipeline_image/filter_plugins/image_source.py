@@ -1,4 +1,4 @@
-"""Filters that name an image by what it is built from, and find the nodes that lack it."""
+"""Filters on the pipeline's image: its name by its source, nodes that lack it, what keeps it from them."""
 
 from __future__ import annotations
 
@@ -70,9 +70,51 @@ def nodes_without(nodes: Iterable[Mapping[str, Any]], image: str) -> list[str]:
     ]
 
 
+def delivery_problems(
+    context: str,
+    way: Mapping[str, Any] | None,
+    known: Iterable[str],
+    silent: Iterable[str],
+    runtimes: Iterable[str],
+) -> list[str]:
+    """Returns why an image that is built here could not get into a cluster, each with its remedy.
+
+    Args:
+        context: Of the cluster.
+        way: How it gets images; `runtime` is the one that its nodes have to run. None when that is not known.
+        known: Kinds of clusters for which it is.
+        silent: Programs that are needed and do not answer.
+        runtimes: Of the nodes, such as `containerd://1.7`.
+    """
+    problems = [
+        f"{program} does not answer: the pipeline's image is built with Docker and given to context"
+        f" {context}: install or start it, or name an image that the cluster can pull with"
+        ' -e \'{"floe_images": {"pipeline": "registry/repository:tag"}}\''
+        for program in silent
+    ]
+    if way is None:
+        problems.append(
+            f"context {context}: how its cluster gets an image is not known (known are {', '.join(known)}):"
+            " name a registry that it pulls from, such as -e floe_registry=localhost:5000"
+        )
+        return problems
+    others = [each for each in runtimes if not each.startswith(str(way.get("runtime", "")))]
+    if others:
+        problems.append(
+            f"context {context}: its nodes run {', '.join(others)}, which does not see Docker's images:"
+            f" start it with the runtime {way['runtime']}, or name a registry with -e"
+            " floe_registry=localhost:5000"
+        )
+    return problems
+
+
 class FilterModule:
     """What Ansible asks for."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
         """Name in a template -> function."""
-        return {"content_tag": content_tag, "nodes_without": nodes_without}
+        return {
+            "content_tag": content_tag,
+            "nodes_without": nodes_without,
+            "delivery_problems": delivery_problems,
+        }
