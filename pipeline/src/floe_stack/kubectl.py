@@ -62,6 +62,20 @@ class Kubectl:
         found: Object = json.loads(self.run(*arguments))
         return found
 
+    def require_namespace(self) -> None:
+        """Make sure that the cluster answers and has the namespace: else every door would be waited for.
+
+        Raises:
+            StackError: It does not, or has not; with what to do.
+        """
+        try:
+            self.run("get", "namespace", self.namespace)
+        except StackError as error:
+            raise StackError(
+                f"{error}; context {self.context}: is it deployed there (make deploy-local-full)? After another"
+                " context or namespace was chosen: make connection"
+            ) from error
+
     def items(self, kind: str, *arguments: str) -> list[Object]:
         """Objects of a kind in the namespace."""
         found: list[Object] = self.json("get", kind, "--output", "json", *arguments)["items"]

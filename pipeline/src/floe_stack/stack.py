@@ -99,6 +99,6 @@ def open_stack(connection: Connection, say: Callable[[str], None] = lambda _: No
         StackError: kubectl does not work, or its cluster does not answer.
     """
     kubectl = Kubectl(connection)
-    kubectl.run("get", "namespace", connection.namespace)
+    kubectl.require_namespace()
     with interruptible(), Forwards(kubectl) as forwards:
         yield Stack(connection, kubectl, forwards, say)
