@@ -67,9 +67,7 @@ def port_forward(connection: Connection, console: Console, doors: Sequence[Door]
     """
     require_free(doors, connection.ports)
     kubectl = Kubectl(connection)
-    kubectl.run(
-        "get", "namespace", connection.namespace
-    )  # a wrong context is an error, not six doors that wait
+    kubectl.require_namespace()
     with interruptible(), Forwards(kubectl) as forwards:
         seen = [_Seen(forwards.open(door, door.local_port(connection.ports))) for door in doors]
         try:
