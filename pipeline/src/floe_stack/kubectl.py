@@ -72,8 +72,8 @@ class Kubectl:
             self.run("get", "namespace", self.namespace)
         except StackError as error:
             raise StackError(
-                f"{error}; is it deployed in context {self.context} (make deploy-local-full)? After another context"
-                " or namespace was chosen: make connection"
+                f"{error}; is it deployed in context {self.context} (make deploy-local-full)?"
+                " After another context or namespace was chosen: make connection"
             ) from error
 
     def items(self, kind: str, *arguments: str) -> list[Object]:
