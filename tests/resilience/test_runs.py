@@ -1,0 +1,113 @@
+"""Runs while something dies: nothing is appended twice, no tick is lost, telemetry costs nothing."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+
+from floe_stack.checks.data import SCHEDULE_TAG
+from floe_stack.dagster import GENERATE_JOB, SCHEDULE, SUCCESS, Run
+from floe_stack.generate import generate
+from floe_stack.lake import ledger_totals
+from floe_stack.stack import Stack
+
+from .conftest import Record
+from .faults import away, eventually, healed, lose_pod
+
+PROMISE = 60
+PARENT, TICK = "dagster/parent_run_id", "dagster/scheduled_execution_time"
+MANY = 40_000  # orders: a batch that takes some seconds to append
+RUNS = 3
+SLOWER_PROMISE, SLOWER_OURS = 1.0, 0.3  # seconds
+
+
+def test_the_code_location_is_killed_in_mid_run(stack: Stack, record: Record) -> None:
+    before = _orders(stack)
+    killed = stack.dagster.launch(GENERATE_JOB, {"orders": MANY})
+    eventually(lambda: stack.dagster.run(killed).steps)
+    began = lose_pod(stack, "dagster-code", at_once=True)
+    retry = eventually(lambda: _retry_of(stack, killed))
+    eventually(lambda: stack.dagster.run(retry.id).status == SUCCESS)
+    seconds = time.monotonic() - began
+    proof = healed(stack, began)
+    stack.dagster.wait_quiet()
+    others = sum(_appended(stack, run) for run in _runs_since(stack, killed) if run.id != retry.id)
+    assert _orders(stack) - before - others == MANY, "not exactly once"
+    record(
+        "B1 code",
+        "The code location is killed in mid-run: retried, nothing appended twice",
+        **{**proof, "seconds": seconds},
+        promise=PROMISE,
+        killed=killed,
+        retry=retry.id,
+        appended_once=MANY,
+    )
+
+
+def test_the_daemon_is_away_over_a_tick(stack: Stack, record: Record) -> None:
+    due = stack.dagster.schedule(SCHEDULE).next_at
+    assert due, "the schedule is off"
+    eventually(lambda: time.time() > due - 20)
+    with away(stack, "dagster-daemon"):
+        assert time.time() < due, "too slow to take the daemon away before its tick"
+        eventually(lambda: time.time() > due + 3)
+        began = time.monotonic()
+    run = eventually(lambda: _run_of_tick(stack, due))
+    eventually(lambda: stack.dagster.run(run.id).status == SUCCESS)
+    record(
+        "B2 tick",
+        "The daemon is away over a tick of the schedule: the tick is made up for",
+        seconds=time.monotonic() - began,
+        promise=PROMISE,
+        run=run.id,
+        due=datetime.fromtimestamp(due).astimezone().isoformat(),
+    )
+    healed(stack, began)
+
+
+def test_telemetry_that_is_down_neither_fails_nor_slows_a_run(stack: Stack, record: Record) -> None:
+    usual = [_run_seconds(stack) for _ in range(RUNS)]
+    with away(stack, "jaeger"), away(stack, "marquez"):
+        without = [_run_seconds(stack) for _ in range(RUNS)]
+        ended = time.monotonic()
+    proof = healed(stack, ended)
+    record(  # the fastest of each: what else the machine does only ever adds
+        "B2 telemetry",
+        "Jaeger and Marquez are away: a run takes so much longer",
+        promise=SLOWER_PROMISE,
+        ours=SLOWER_OURS,
+        **{**proof, "seconds": max(0.0, min(without) - min(usual))},
+        usual=usual,
+        without=without,
+    )
+
+
+def _orders(stack: Stack) -> int:
+    return ledger_totals(stack.lake().tables())["orders"].rows
+
+
+def _retry_of(stack: Stack, run_id: str) -> Run | None:
+    return next(iter(stack.dagster.runs(GENERATE_JOB, tags={PARENT: run_id})), None)
+
+
+def _runs_since(stack: Stack, run_id: str) -> list[Run]:
+    runs = stack.dagster.runs(GENERATE_JOB, limit=50)
+    return runs[: [run.id for run in runs].index(run_id)]
+
+
+def _appended(stack: Stack, run: Run) -> int:
+    written = stack.dagster.run(run.id).written
+    return int(written["bronze.orders"].facts["rows_appended"]) if "bronze.orders" in written else 0
+
+
+def _run_of_tick(stack: Stack, due: float) -> Run | None:
+    runs = stack.dagster.runs(GENERATE_JOB, tags={SCHEDULE_TAG: SCHEDULE}, limit=5)
+    return next((run for run in runs if datetime.fromisoformat(run.tags[TICK]).timestamp() == due), None)
+
+
+def _run_seconds(stack: Stack) -> float:
+    stack.dagster.wait_quiet()
+    run = generate(stack, orders=20).run
+    assert run.started, run
+    assert run.ended, run
+    return round(run.ended - run.started, 2)
