@@ -113,12 +113,10 @@ def test_waiting_and_starting_are_parts_of_the_trace(watched: Platform) -> None:
 
 
 def die(platform: Platform, run: dg.DagsterRun, reason: RunFailureReason | None = None) -> Any:
-    """Let run monitoring find the run dead, and the sensor look at it."""
+    """Let the run fail without its process, or by it for a reason, and the sensor look at it."""
+    data = JobFailureData(error=None, failure_reason=reason) if reason else None
     event = DagsterEvent(
-        "PIPELINE_FAILURE",
-        run.job_name,
-        event_specific_data=JobFailureData(error=None, failure_reason=reason),
-        message="the run was killed",
+        "PIPELINE_FAILURE", run.job_name, event_specific_data=data, message="the run was killed"
     )
     context = dg.build_run_status_sensor_context(
         sensor_name="dead_runs_sensor",
@@ -131,10 +129,13 @@ def die(platform: Platform, run: dg.DagsterRun, reason: RunFailureReason | None 
     return said
 
 
-def test_a_killed_run_gets_its_root_and_its_end_from_the_sensor(watched: Platform) -> None:
+@pytest.mark.parametrize("reason", [None, RunFailureReason.UNKNOWN, RunFailureReason.START_TIMEOUT])
+def test_a_killed_run_gets_its_root_and_its_end_from_the_sensor(
+    watched: Platform, reason: RunFailureReason | None
+) -> None:
     run = dg.DagsterRun("generate_orders_job", str(uuid.uuid4()))
     watched.instance.add_run(run)
-    assert die(watched, run) is None
+    assert die(watched, run, reason) is None
     (root,) = spans_of(watched, run.run_id)
     assert (root["parent_id"], root["status"], root["message"]) == (None, "ERROR", "the run was killed")
     (event,) = events_of(watched, run.run_id)

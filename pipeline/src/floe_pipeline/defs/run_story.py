@@ -13,7 +13,7 @@ from typing import Final
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.events import DagsterEvent, RunFailureReason
+from dagster._core.events import DagsterEvent, JobFailureData, RunFailureReason
 from dagster._core.storage import tags
 
 from floe_pipeline import telemetry
@@ -94,7 +94,8 @@ def tell_dead_run(
     Returns:
         Whether there was something to tell.
     """
-    if failure.job_failure_data.failure_reason in TOLD_BY_ITSELF:
+    data = failure.event_specific_data  # none when the code server saw the run's process die
+    if isinstance(data, JobFailureData) and data.failure_reason in TOLD_BY_ITSELF:
         return False
     why = " ".join((failure.message or "it died").split())
     tell_end(settings, run, RunState.FAIL, phases=_phases(instance, run.run_id), failure=why)
