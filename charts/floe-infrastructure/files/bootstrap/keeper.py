@@ -47,7 +47,7 @@ LINEAGE_ALIVE: Final = "http://marquez-admin:5001/ping"
 LINEAGE: Final = "http://marquez:5000/api/v1/namespaces"
 # Dagster belongs to another release, which need not be there: then nothing is alive at this address.
 DAGSTER_ALIVE: Final = "http://dagster-webserver:3000/server_info"
-DAGSTER: Final = "http://dagster-webserver:3000/graphql?query={runsOrError(limit:1){__typename}}"
+DAGSTER: Final = "http://dagster-webserver:3000/graphql?query={runsOrError(limit:1){...on Runs{results{id}}}}"
 DATABASE: Final = ("postgresql", 5432)
 
 
