@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dagster import DagsterInstance
+from dagster import DagsterInstance, DagsterRun
 from dagster._core.instance import InstanceRef
+from dagster_k8s import K8sRunLauncher
+from dagster_k8s.job import construct_dagster_k8s_job
+from kubernetes.client import ApiClient
 
 from floe_pipeline.settings import Settings, load_settings, variable
 
 from .conftest import Refusal, Render
 from .helm import CHARTS, REPOSITORY
-from .manifests import Container, Manifests, Probe
+from .manifests import Container, Manifests, Object, Pod, Probe
+from .policies import not_restricted, secrets_in_arguments, without_limits, without_room_to_write
 
 NAME = "floe-dagster"
 CHART = CHARTS / NAME
@@ -222,3 +226,59 @@ def test_one_image_can_be_replaced(render: Render) -> None:
 )
 def test_wrong_values_are_refused_by_name(refusal: Refusal, values: dict[str, object], message: str) -> None:
     assert message in refusal(NAME, values)
+
+
+@pytest.fixture
+def with_jobs(render: Render) -> Manifests:
+    return render(NAME, {"runs": {"isolation": "job"}})
+
+
+@pytest.fixture
+def job_of_a_run(with_jobs: Manifests, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pod:
+    """The pods of a run's Job, made as Dagster makes them of its instance."""
+    monkeypatch.setattr("dagster_k8s.launcher.load_kubernetes_config", lambda **_: None)
+    config = yaml.safe_load(with_jobs.get("ConfigMap", "dagster").data["dagster.yaml"])
+    del config["storage"]
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config))
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(tmp_path))) as instance:
+        launcher = instance.run_launcher
+        assert isinstance(launcher, K8sRunLauncher)
+        context = launcher.get_container_context_for_run(DagsterRun(job_name="seed_job"))
+        job = construct_dagster_k8s_job(
+            context.get_k8s_job_config(None, launcher), ["dagster"], "run", context.run_k8s_config
+        )
+    pod = Object.model_validate(ApiClient().sanitize_for_serialization(job)).pod
+    assert pod
+    return pod
+
+
+def test_a_job_of_a_run_is_as_good_a_pod_as_the_code_location(
+    job_of_a_run: Pod, with_jobs: Manifests
+) -> None:
+    assert not_restricted(job_of_a_run) + without_limits(job_of_a_run) == []
+    assert without_room_to_write(job_of_a_run) + secrets_in_arguments(job_of_a_run) == []
+    code = with_jobs.pod("dagster-code").container("code")
+    (container,) = job_of_a_run.spec.containers
+    assert container.image == code.image
+    assert {each.name: each for each in code.env}.items() <= {
+        each.name: each for each in container.env
+    }.items()
+
+
+def test_only_daemon_and_webserver_may_start_jobs(job_of_a_run: Pod, with_jobs: Manifests) -> None:
+    tokens = {pod.name: pod.spec.automount_service_account_token for pod in with_jobs.pods}
+    assert tokens == {"dagster-webserver": True, "dagster-daemon": True, "dagster-code": False}
+    assert job_of_a_run.spec.automount_service_account_token is False
+    allowed = with_jobs.get("Role", "dagster").raw["rules"]
+    changing = {
+        kind
+        for rule in allowed
+        for kind in rule["resources"]
+        if not {"get", "list"}.issuperset(rule["verbs"])
+    }
+    assert changing == {"jobs"}
+
+
+def test_nobody_talks_to_the_api_server_unless_runs_are_jobs(rendered: Manifests) -> None:
+    assert not any(pod.spec.automount_service_account_token for pod in rendered.pods)
+    assert rendered.kind("Role") == rendered.kind("ServiceAccount") == {}

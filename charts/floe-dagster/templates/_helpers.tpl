@@ -22,10 +22,17 @@ image: {{ printf "%s:%s" .repository .tag | quote }}
 imagePullPolicy: {{ .pullPolicy }}
 {{- end }}
 
-{{/* What every pod has; call with (list $ uid). Service links would set variables such as DAGSTER_CODE_PORT. */}}
+{{/*
+What every pod has; call with (list $ uid), and a service account if the pod talks to the API server. Service links would set
+variables such as DAGSTER_CODE_PORT.
+*/}}
 {{- define "floe.pod" -}}
 {{- $root := index . 0 -}}
-automountServiceAccountToken: false
+{{- $account := index (concat . (list "")) 2 -}}
+{{- with $account -}}
+serviceAccountName: {{ . }}
+{{ end -}}
+automountServiceAccountToken: {{ ne $account "" }}
 enableServiceLinks: false
 {{- with $root.Values.imagePullSecrets }}
 imagePullSecrets:
@@ -54,6 +61,49 @@ securityContext:
 {{- define "floe.database" -}}
 - name: DAGSTER_POSTGRES_PASSWORD
   valueFrom: {secretKeyRef: {name: floe-postgresql, key: dagster-password}}
+{{- end }}
+
+{{/* Service account of what starts and ends the Jobs of runs; empty when there are none. */}}
+{{- define "floe.runsAccount" -}}
+{{- eq .Values.runs.isolation "job" | ternary "dagster" "" -}}
+{{- end }}
+
+{{/* Settings of the pipeline, for the code location and the Jobs of runs. */}}
+{{- define "floe.pipeline" -}}
+{{ include "floe.database" . }}
+- name: FLOE_TARGET
+  value: {{ .Values.target }}
+- name: FLOE_CATALOG_URI
+  value: {{ .Values.lake.uri }}
+- name: FLOE_CATALOG_NAME
+  value: {{ .Values.lake.catalog }}
+- name: FLOE_CATALOG_SCOPE
+  value: {{ .Values.lake.scope }}
+- name: FLOE_CATALOG_CLIENT_ID
+  valueFrom: {secretKeyRef: {name: floe-polaris-pipeline, key: client-id}}
+- name: FLOE_CATALOG_CLIENT_SECRET
+  valueFrom: {secretKeyRef: {name: floe-polaris-pipeline, key: client-secret}}
+{{- with .Values.telemetry }}
+- name: FLOE_TRACES
+  value: {{ .traces | quote }}
+- name: FLOE_OTLP_ENDPOINT
+  value: {{ .otlpEndpoint }}
+- name: FLOE_TRACES_URL
+  value: {{ .tracesUrl }}
+- name: FLOE_LINEAGE
+  value: {{ .lineage | quote }}
+- name: FLOE_LINEAGE_URL
+  value: {{ .lineageUrl }}
+- name: FLOE_LINEAGE_UI_URL
+  value: {{ .lineageUiUrl }}
+{{- end }}
+# seedOrders is FLOE_SEED_ORDERS, and so on; Helm reads whole numbers as floats, and 1000000 is not 1e+06
+{{- range $group := list .Values.generation .Values.maintenance .Values.engine }}
+{{- range $key, $value := $group }}
+- name: FLOE_{{ $key | snakecase | upper }}
+  value: {{ kindIs "string" $value | ternary $value (int64 $value | toString) | quote }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/*
