@@ -162,6 +162,7 @@ test-deploy: root-on-linux tools-environment test-environment target-testbed ## 
 	@$(TESTBED) -e testbed_state=present
 	$(TOOLS) molecule test -s infrastructure
 	$(TOOLS) molecule test -s polaris_bootstrap
+	$(TOOLS) molecule test -s resilience
 	@$(TESTBED) -e testbed_state=absent
 
 # ---- set-up that the targets above do by themselves
