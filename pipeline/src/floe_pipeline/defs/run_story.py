@@ -98,7 +98,10 @@ def tell_dead_run(
     if isinstance(data, JobFailureData) and data.failure_reason in TOLD_BY_ITSELF:
         return False
     why = " ".join((failure.message or "it died").split())
-    tell_end(settings, run, RunState.FAIL, phases=_phases(instance, run.run_id), failure=why)
+    record = instance.get_run_record_by_id(run.run_id)
+    ended = record.end_time if record else None
+    tell_end(settings, run, RunState.FAIL, phases=_phases(instance, run.run_id), failure=why, ended=ended)
+    lineage.flush(0)  # this process goes on, so nothing is sent by its end
     return True
 
 
@@ -109,9 +112,10 @@ def tell_end(
     *,
     phases: list[Phase],
     failure: str | None,
+    ended: float | None = None,
 ) -> None:
-    """Record the root of the run's trace, and tell lineage how the run ended."""
-    ended = time.time()
+    """Record the root of the run's trace, and tell lineage how the run ended: now, or at `ended`."""
+    ended = ended or time.time()
     telemetry.record_run(
         RunRecord(
             name=name_of(run),
