@@ -239,8 +239,15 @@ class Keeper:
             return True
 
     def _has_lost_its_tables(self, works: str, alive: str) -> bool:
-        """Database and server are alive, and yet a question that needs its tables is not answered."""
-        return not self._answers(works) and database_is_up() and self._answers(alive)
+        """Database and server are alive, and yet a question that needs its tables is answered by an error.
+
+        No answer at all is no such error: a busy server is not restarted.
+        """
+        try:
+            fails = self.client.get(works).is_server_error
+        except httpx.HTTPError:
+            return False
+        return fails and database_is_up() and self._answers(alive)
 
     def _answers(self, url: str) -> bool:
         try:
