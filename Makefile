@@ -139,7 +139,7 @@ $(CONNECTION): $(wildcard inventory/local/group_vars/all/*.yml inventory/$(TARGE
 
 ## Testbed: a real Kubernetes on this machine (Linux, root)
 
-.PHONY: testbed-up testbed-down testbed-status test-testbed test-deploy test-cluster
+.PHONY: testbed-up testbed-down testbed-status test-testbed test-stack test-deploy test-cluster
 TOOLS   := export PATH="$(CURDIR)/.venv-tools/bin:$$PATH";
 TESTBED := $(TOOLS) ansible-playbook -i inventory/testbed playbooks/testbed.yml
 testbed-up: root-on-linux tools-environment ## Build what is not in the cache, start the cluster, give it the images
@@ -151,15 +151,20 @@ testbed-down: root-on-linux tools-environment ## Remove the cluster; only the ca
 testbed-status: tools-environment ## What is up, since when, and why not; which images are in the node
 	@$(TESTBED) -e testbed_state=status $(ARGS)
 
-test-cluster: test-testbed test-deploy ## Everything that is tested on a real Kubernetes
+test-cluster: test-testbed test-stack test-deploy ## Everything that is tested on a real Kubernetes, an hour
 
 test-testbed: root-on-linux tools-environment test-environment ## Playbook linters, a testbed put to use, its life cycle, the doubles' contracts
 	$(TOOLS) yamllint --strict . && ansible-lint --offline
 	$(TOOLS) molecule test -s testbed
 	FLOE_TESTBED_TESTS=1 .venv/bin/pytest tests/testbed tests/doubles
 
-test-deploy: root-on-linux tools-environment test-environment target-testbed ## The infrastructure deployed, changed, broken, healed and removed, on a testbed
+test-stack: root-on-linux tools-environment test-environment environment target-testbed ## The whole stack deployed, verified, changed in parts; the documentation's commands
+	$(TOOLS) molecule test -s default
+	@$(TESTBED) -e testbed_state=absent
+
+test-deploy: root-on-linux tools-environment test-environment environment target-testbed ## Each role's scenario: refused, deployed, changed, broken, healed, removed
 	@$(TESTBED) -e testbed_state=present
+	$(TOOLS) molecule test -s pipeline_image
 	$(TOOLS) molecule test -s infrastructure
 	$(TOOLS) molecule test -s polaris_bootstrap
 	$(TOOLS) molecule test -s resilience
