@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from datetime import datetime
 
-from floe_stack.checks.data import SCHEDULE_TAG
 from floe_stack.dagster import GENERATE_JOB, SCHEDULE, SUCCESS, Run
 from floe_stack.generate import generate
 from floe_stack.lake import ledger_totals
@@ -15,7 +14,7 @@ from .conftest import Record
 from .faults import away, eventually, healed, lose_pod
 
 PROMISE = 60
-PARENT, TICK = "dagster/parent_run_id", "dagster/scheduled_execution_time"
+PARENT = "dagster/parent_run_id"
 LEAD_SECONDS = 40  # the daemon ends at once or after its grace period of 20 s
 MANY = 40_000  # orders: a batch that takes some seconds to append
 RUNS = 3
@@ -52,14 +51,14 @@ def test_the_daemon_is_away_over_a_tick(stack: Stack, record: Record) -> None:
         assert time.time() < due, "too slow to take the daemon away before its tick"
         eventually(lambda: time.time() > due + 3)
         began = time.monotonic()
-    run = eventually(lambda: _run_of_tick(stack, due))
-    eventually(lambda: stack.dagster.run(run.id).status == SUCCESS)
+    run_id = eventually(lambda: _run_of_tick(stack, due))
+    eventually(lambda: stack.dagster.run(run_id).status == SUCCESS)
     record(
         "B2 tick",
         "The daemon is away over a tick of the schedule: the tick is made up for",
         seconds=time.monotonic() - began,
         promise=PROMISE,
-        run=run.id,
+        run=run_id,
         due=datetime.fromtimestamp(due).astimezone().isoformat(),
     )
     healed(stack, began)
@@ -107,9 +106,9 @@ def _tick_in_time(stack: Stack) -> float | None:
     return due if due - time.time() > LEAD_SECONDS else None
 
 
-def _run_of_tick(stack: Stack, due: float) -> Run | None:
-    runs = stack.dagster.runs(GENERATE_JOB, tags={SCHEDULE_TAG: SCHEDULE}, limit=5)
-    return next((run for run in runs if datetime.fromisoformat(run.tags[TICK]).timestamp() == due), None)
+def _run_of_tick(stack: Stack, due: float) -> str | None:
+    ticks = stack.dagster.schedule(SCHEDULE).ticks
+    return next((run for tick in ticks if tick.at == due for run in tick.runs), None)
 
 
 def _run_seconds(stack: Stack) -> float:
