@@ -12,6 +12,7 @@ import httpx
 from psycopg2 import Error as SqlError
 
 from floe_pipeline.lake.errors import LakeError
+from floe_pipeline.lake.tables import SPECS
 from floe_stack.checks import totals
 from floe_stack.errors import StackError
 from floe_stack.generate import generate
@@ -118,7 +119,7 @@ def fresh_question() -> dict[str, Any]:
 
 
 def wait_well(stack: Stack) -> None:
-    """Wait until every workload has the pods that it wants, and no run is under way."""
+    """Wait until every workload has the pods that it wants, every table is there, and no run is under way."""
 
     def well() -> bool:
         workloads = stack.kubectl.items("deployments,statefulsets")
@@ -127,6 +128,7 @@ def wait_well(stack: Stack) -> None:
         )
 
     eventually(well)
+    eventually(lambda: table_ids(stack).keys() == SPECS.keys())
     eventually(stack.dagster.is_quiet)
 
 
