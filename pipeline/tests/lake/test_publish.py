@@ -14,7 +14,9 @@ from pyiceberg.catalog.rest import RestCatalog
 from floe_pipeline.lake import publish as publish_module
 from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.lake.errors import LakeError
+from floe_pipeline.lake.manifests import live_files
 from floe_pipeline.lake.publish import publish
+from floe_pipeline.lake.tables import MANIFEST_PROPERTIES
 
 MART = "gold.spend"
 
@@ -93,6 +95,24 @@ def test_what_others_removed_is_not_carried_along(module_lake: Lake) -> None:
     assert snapshot is not None
     assert len(snapshot.manifests(table.io)) == 2  # what is there, and what this commit removed
     assert table.properties["write.metadata.delete-after-commit.enabled"] == "true"
+
+
+def test_appends_leave_few_manifests_and_each_file_its_age(module_lake: Lake) -> None:
+    """A question costs a reader about a millisecond a manifest; compaction goes by the files' ages."""
+    mart = "gold.appended"
+    publish(module_lake, mart, spend(range(2)), mode="append", watermark="id")
+    with module_lake.load(mart).transaction() as transaction:  # as a table of an earlier version
+        transaction.remove_properties(*MANIFEST_PROPERTIES)
+    for number in range(1, 5):
+        publish(module_lake, mart, spend(range(2 * number, 2 * number + 2)), mode="append", watermark="id")
+    table = module_lake.load(mart)
+    snapshot = table.current_snapshot()
+    assert snapshot is not None
+    assert len(snapshot.manifests(table.io)) == 1
+    assert [(live.sequence, live.file.record_count) for live in live_files(table)] == [
+        (sequence, 2) for sequence in range(1, 6)
+    ]
+    assert ids_of(module_lake, mart) == list(range(10))
 
 
 def test_a_new_column_comes_with_the_rows_in_the_same_commit(module_lake: Lake) -> None:

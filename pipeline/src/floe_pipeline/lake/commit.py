@@ -38,6 +38,7 @@ from pyiceberg.table.update.snapshot import _OverwriteFiles
 from requests.exceptions import RequestException
 
 from floe_pipeline.lake.errors import CommitConflictError, LakeError
+from floe_pipeline.lake.tables import MANIFEST_PROPERTIES
 
 logger = logging.getLogger(__name__)
 
@@ -111,8 +112,11 @@ def begin(table: Table) -> Transaction:
 
 
 def stage_append(transaction: Transaction, files: Iterable[DataFile], properties: dict[str, str]) -> None:
-    """Stage a snapshot that adds files."""
-    append = transaction.update_snapshot(snapshot_properties=properties).fast_append()
+    """Stage a snapshot that adds files and merges small manifests, also of a table that was made without."""
+    missing = MANIFEST_PROPERTIES.keys() - transaction.table_metadata.properties
+    if missing:
+        transaction.set_properties({name: MANIFEST_PROPERTIES[name] for name in missing})
+    append = transaction.update_snapshot(snapshot_properties=properties).merge_append()
     for file in files:
         append.append_data_file(file)
     append.commit()
