@@ -25,10 +25,14 @@ EMPTYDIR_PROMISE, AWAY_PROMISE = 120, 60
 
 
 def _complaint(stack: Stack) -> str:
-    """Cube's words about a lake that is away, with a status that says whose fault it is."""
+    """Cube's words about a lake that is away, with a status that says whose fault it is.
+
+    One question, asked again while the answer is "Continue wait", as Cube's clients do.
+    """
+    question = fresh_question()
 
     def refused() -> str:
-        status, said = ask_cube(stack, fresh_question())
+        status, said = ask_cube(stack, question)
         return f"{status} {said}" if status >= 500 else ""
 
     return eventually(refused)
