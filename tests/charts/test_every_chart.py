@@ -94,6 +94,12 @@ def test_services_lead_to_ports_of_one_workload(render: Render, name: str) -> No
 
 
 @for_every_chart
+def test_services_are_reached_from_inside_the_cluster_only(render: Render, name: str) -> None:
+    kinds = {each.spec.get("type", "ClusterIP") for each in render(name).kind("Service").values()}
+    assert kinds == {"ClusterIP"}
+
+
+@for_every_chart
 def test_every_pod_passes_restricted(render: Render, name: str) -> None:
     for file, values in values_files(name).items():
         fixed_ids = not values.get("openshift", False)
