@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -183,6 +184,18 @@ def test_a_server_without_its_tables_is_restarted(
         keeper.tick()
     assert lake.restarted == [deployment]
     assert keeper.problem is None, "the lake itself is well"
+
+
+def test_a_server_that_knows_that_it_is_not_ready_is_restarted_a_slow_one_is_not(
+    keeper: keeping.Keeper, lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(keeping, "DAGSTER", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        monkeypatch.setattr(keeping, "LINEAGE", "http://127.0.0.1:9/")
+        keeper.client = httpx.Client(timeout=0.5)
+        for _ in range(keeping.CERTAIN):
+            keeper.tick()
+    assert lake.restarted == ["marquez"]
 
 
 def test_a_dagster_that_is_not_deployed_is_not_missed(

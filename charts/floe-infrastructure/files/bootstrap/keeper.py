@@ -239,12 +239,14 @@ class Keeper:
             return True
 
     def _has_lost_its_tables(self, works: str, alive: str) -> bool:
-        """Database and server are alive, and yet a question that needs its tables is answered by an error.
+        """Database and server are alive, and yet a question that needs its tables cannot be asked, or fails.
 
-        No answer at all is no such error: a busy server is not restarted.
+        An answer that only takes too long is no such failure: a busy server is not restarted.
         """
         try:
             fails = self.client.get(works).is_server_error
+        except httpx.ConnectError:
+            fails = True  # it knows that it is not ready, so its Service leads nowhere
         except httpx.HTTPError:
             return False
         return fails and database_is_up() and self._answers(alive)
