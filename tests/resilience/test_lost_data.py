@@ -19,6 +19,7 @@ from .faults import (
     restarts,
     table_ids,
     wait_made_anew,
+    wait_well,
 )
 
 EMPTYDIR_PROMISE, AWAY_PROMISE = 120, 60
@@ -90,6 +91,7 @@ def test_database_is_lost(stack: Stack, record: Record) -> None:
     wait_made_anew(stack, tables)
     proof = healed(stack, began)
     assert restarts(stack, "dagster-daemon") == before
+    wait_well(stack)  # Marquez has its tables again, too
     record(
         "B2 postgresql",
         "PostgreSQL is away, its emptyDir is lost",
