@@ -103,6 +103,17 @@ def test_a_pod_that_will_never_start(release_state: ModuleType, reason: str) -> 
     assert "said so" in trouble.what
 
 
+@pytest.mark.parametrize(("restarts", "hopeless"), [(2, False), (3, True)])
+def test_a_container_that_is_killed_for_memory_each_time(
+    release_state: ModuleType, restarts: int, hopeless: bool
+) -> None:
+    killed = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
+    crashing = waiting("CrashLoopBackOff", restartCount=restarts, lastState=killed)
+    troubles = release_state.judge([deployment(readyReplicas=0)], [], [pod(crashing)], NOW).hopeless
+    assert [trouble.remedy for trouble in troubles] == (["oomkilled"] if hopeless else [])
+    assert not hopeless or "OOMKilled, restarted 3 times: its limit is too low" in troubles[0].what
+
+
 def test_a_pod_that_crashes_is_given_time(release_state: ModuleType) -> None:
     assert not release_state.judge(
         [deployment(readyReplicas=0)], [], [pod(waiting("CrashLoopBackOff"))], NOW

@@ -24,6 +24,7 @@ HOPELESS_WAITING = {
 }
 # What may still heal when a pod makes room or a patch arrives, but not for long.
 GRACE_SECONDS = 45
+OOM_RESTARTS = 3
 REMEDY_UNSCHEDULABLE = "a-pod-stays-pending"
 REMEDY_REFUSED = "pods-are-refused-by-the-namespace"
 REMEDY_CRASH = "a-container-keeps-crashing"
@@ -158,12 +159,22 @@ def pod_troubles(pod: Object, now: datetime) -> list[Trouble]:
                 ": "
             )
             found.append(Trouble(_name(pod), what, remedy))
+        elif _keeps_being_killed(container):
+            times = container["restartCount"]
+            what = f"container {container['name']}: OOMKilled, restarted {times} times: its limit is too low"
+            found.append(Trouble(_name(pod), what, REMEDY_MEMORY))
     scheduled = _conditions(pod, status="False").get("PodScheduled")
     if scheduled and _age(scheduled.get("lastTransitionTime"), now) >= GRACE_SECONDS:
         found.append(
             Trouble(_name(pod), f"no node has room: {scheduled.get('message', '')}", REMEDY_UNSCHEDULABLE)
         )
     return found
+
+
+def _keeps_being_killed(container: Object) -> bool:
+    """Whether a container hits its memory limit at every start; once or twice may be a busy moment."""
+    last = container.get("lastState", {}).get("terminated") or {}
+    return last.get("reason") == "OOMKilled" and container.get("restartCount", 0) >= OOM_RESTARTS
 
 
 def parts_of(
