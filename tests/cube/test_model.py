@@ -94,6 +94,32 @@ def test_every_measure_equals_the_mart_in_groups(cube: Cube, shop: Shop, name: s
     assert rows_of(found, members) == plain_rows(expected)
 
 
+def by(member: str, operator: str, *values: str) -> dict[str, object]:
+    return {"member": member, "operator": operator, "values": list(values)}
+
+
+@pytest.mark.parametrize(
+    ("condition", "where"),
+    [
+        (by("Orders.id", "equals", "7"), "order_id = 7"),
+        (by("Orders.total_amount", "gt", "99.5"), "total_amount > 99.5"),
+        (by("Orders.status", "equals", "paid", "placed"), "status IN ('paid', 'placed')"),
+        (by("Orders.status", "contains", "_", "%"), "contains(status, '_') OR contains(status, '%')"),
+        (by("Orders.status", "notEquals", "it's ?"), "true"),
+        (by("Orders.status", "equals", "' OR true OR '' = '"), "false"),
+        (by("Orders.status", "equals", "paid", "null\0 -- ?"), "status = 'paid'"),
+        (by("Orders.ordered_at", "beforeDate", "2026-01-01"), "ordered_at < '2026-01-01 00:00:00Z'"),
+    ],
+)
+def test_values_of_filters_are_nothing_but_values(
+    cube: Cube, shop: Shop, condition: dict[str, object], where: str
+) -> None:
+    either = {"or": [condition, by("Orders.region", "equals", "-- ? '?' \\' /*")]}
+    found = cube.load(measures=["Orders.count"], filters=[either])
+    expected = shop.ask(f"SELECT count(*) FROM lake.gold.orders WHERE {where}")
+    assert rows_of(found, ["Orders.count"]) == plain_rows(expected)
+
+
 def test_months_begin_at_midnight_utc(cube: Cube, shop: Shop) -> None:
     month = {"dimension": "Orders.ordered_at", "granularity": "month"}
     found = cube.load(measures=["Orders.total_revenue"], timeDimensions=[month])
