@@ -28,7 +28,8 @@ def reader() -> dict[str, str]:
     """Environment of a reader whose local Kubernetes is the testbed."""
     testbed = ROOT / "build" / "testbed"
     path = f"{ROOT}/.venv-tools/bin:{testbed}/bin:{os.environ['PATH']}"
-    return {**os.environ, "TARGET": "testbed", "KUBECONFIG": f"{testbed}/kubeconfig", "PATH": path}
+    chosen = {"TARGET": "testbed", "ANSIBLE_INVENTORY": "inventory/testbed"}
+    return {**os.environ, **chosen, "KUBECONFIG": f"{testbed}/kubeconfig", "PATH": path}
 
 
 def run(command: str, seconds: float = 240) -> subprocess.CompletedProcess[str]:
