@@ -30,6 +30,7 @@ TRIGGER_ORDERS: Final = 100
 # A scheduled run that is older proves nothing of today; the next one is waited for, unless it is far.
 RECENT_SECONDS: Final = 600.0
 LONGEST_WAIT_SECONDS: Final = 330.0  # a little more than the default cron's five minutes
+TICK_SECONDS: Final = 15.0  # until Dagster tells of a tick
 RUN_SECONDS: Final = 180.0  # for the run of a tick, which may wait for its turn
 SENSOR_TAG, SCHEDULE_TAG = "dagster/sensor_name", "dagster/schedule_name"
 
@@ -114,12 +115,19 @@ def _next_scheduled(stack: Stack, schedule: Instigator, due: float, after: Run |
             " come back then, or set scheduleCron"
         )
     began = time.monotonic()
-    while time.monotonic() - began < max(due, 0) + RUN_SECONDS:
+    due_at, may_begin_late = began + max(due, 0), not schedule.ticks
+    while time.monotonic() < due_at + RUN_SECONDS:
         run = _last_scheduled(stack)
         if run and (after is None or run.id != after.id):
             return run, time.monotonic() - began
-        left = max(0.0, due - (time.monotonic() - began))
-        stack.say(f"the schedule ticks in {left:.0f} s" if left else "the schedule's run is under way")
+        left = due_at - time.monotonic()
+        if may_begin_late and left < -TICK_SECONDS:
+            # A daemon that sees a schedule for the first time at a tick begins with the one after.
+            may_begin_late = False
+            schedule = stack.dagster.schedule(SCHEDULE)
+            if not schedule.ticks and schedule.next_at:
+                due_at = time.monotonic() + schedule.next_at - time.time()
+        stack.say(f"the schedule ticks in {left:.0f} s" if left > 0 else "the schedule's run is under way")
         time.sleep(1)
     newest = stack.dagster.schedule(SCHEDULE).ticks[:1]
     told = f"{newest[0].status} {newest[0].reason}" if newest else "it did not tick"
