@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import sqlite3
+import time
 from collections.abc import Iterator
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -11,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from floe_catalog.schema import METADATA, SETTINGS
 
 _SCHEMA_LOCK = 0x466C6F65  # any number that other users of the same PostgreSQL are unlikely to lock
+_SQLITE_PATIENCE: Final = 30.0  # seconds that SQLite's one writer is waited for
 
 
 class Database:
@@ -78,9 +82,26 @@ def _configure_sqlite(connection: object, _record: object) -> None:
     # Autocommit in the driver, so that the BEGIN below is the only one.
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+    cursor.execute(f"PRAGMA busy_timeout={_SQLITE_PATIENCE * 1000:.0f}")
+    _use_write_ahead_log(cursor)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _use_write_ahead_log(cursor: sqlite3.Cursor) -> None:
+    # The first to open a new file changes its mode; others that open it meanwhile are refused at once, since
+    # the busy timeout does not cover this one statement.
+    deadline = time.monotonic() + _SQLITE_PATIENCE
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
