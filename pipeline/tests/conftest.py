@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -34,6 +35,12 @@ def _no_settings_of_the_caller() -> Iterator[None]:
             if not name.startswith("FLOE_POLARIS_"):  # a real server to run contract tests against
                 patch.delenv(name)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _programs_hear_ctrl_c() -> None:
+    """Whoever runs the tests in the background ignores Ctrl-C, and so would every program started here."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

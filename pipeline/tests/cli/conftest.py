@@ -3,7 +3,6 @@
 import contextlib
 import io
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -43,13 +42,7 @@ def start(*arguments) -> subprocess.Popen:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        preexec_fn=_hear_ctrl_c,  # noqa: PLW1509  # a call of the system, which needs no lock
     )
-
-
-def _hear_ctrl_c() -> None:
-    """Whoever runs the tests in the background has Ctrl-C ignored, and so would everything below."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
