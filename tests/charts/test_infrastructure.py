@@ -95,6 +95,10 @@ def test_every_image_can_be_replaced(render: Render, rendered: Manifests, path: 
         ({"polaris": {"imag": {}}}, "imag"),
         ({"polaris": {"image": {"tag": ""}}}, "/polaris/image/tag"),
         ({"polaris": {"resources": {"limits": {"memory": "-5Mi"}}}}, "-5Mi"),
+        ({"polaris": {"tokenLifetime": 3600}}, "/polaris/tokenLifetime"),
+        ({"polaris": {"tokenLifetime": "1h"}}, "/polaris/tokenLifetime"),
+        ({"polaris": {"tokenLifetime": "PT"}}, "/polaris/tokenLifetime"),
+        ({"polaris": {"tokenLifetime": "PT0S"}}, "/polaris/tokenLifetime"),
         ({"marquez": {"logLevel": "LOUD"}}, "logLevel"),
         ({"bootstrap": {"backoffLimit": -1}}, "backoffLimit"),
         ({"bootstrap": {"image": {"tag": 1.7}}}, "/bootstrap/image/tag"),
@@ -165,6 +169,26 @@ def test_polaris_keeps_its_state_in_the_database_and_its_tokens_over_a_restart(r
     (mount,) = (mount for mount in server.volume_mounts if mount.mount_path == "/deployments/config")
     (volume,) = (volume for volume in polaris.spec.volumes if volume.name == mount.name)
     assert "floe-polaris-token-broker" in json.dumps(volume.model_dump())
+
+
+@pytest.mark.parametrize("lifetime", ["PT1H", "PT15S", "PT90M", "PT12H30M15S"])
+def test_tokens_live_as_long_as_they_are_told(render: Render, lifetime: str) -> None:
+    objects = render(NAME, {"polaris": {"tokenLifetime": lifetime}})
+    properties = objects.get("ConfigMap", "polaris").data["application.properties"].splitlines()
+    assert f"polaris.authentication.token-broker.max-token-generation={lifetime}" in properties
+
+
+def test_another_lifetime_of_tokens_restarts_polaris(render: Render, rendered: Manifests) -> None:
+    changed = render(NAME, {"polaris": {"tokenLifetime": "PT5M"}})
+    assert changed.pod("polaris").annotations != rendered.pod("polaris").annotations
+
+
+@pytest.mark.parametrize("name", ["minio", "postgresql"])
+def test_data_in_an_emptydir_cannot_fill_the_disk_of_the_node(rendered: Manifests, name: str) -> None:
+    """Nor do they ask for room: a cluster that does not count it, as rootless ones, would find none."""
+    resources = rendered.pod(name).container(name).resources
+    assert str(resources.limits["ephemeral-storage"]).endswith("Gi")
+    assert resources.requests["ephemeral-storage"] == "0"
 
 
 def test_root_credentials_reach_the_admin_tool_in_a_file(rendered: Manifests, tmp_path: Path) -> None:
