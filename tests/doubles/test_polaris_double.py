@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from polaris_double import admin
 from polaris_double.__main__ import catalog_environment
+from polaris_double.properties import TOKEN_LIFETIME, seconds, setting
 from polaris_double.realms import Realms, database_url, parse_credentials
 
 DATABASE = {
@@ -41,6 +42,29 @@ def test_the_variables_of_the_image_reach_the_catalog() -> None:
         "root",
         "s3cr3t",
     )
+
+
+TOKEN_VARIABLE = "POLARIS_AUTHENTICATION_TOKEN_BROKER_MAX_TOKEN_GENERATION"
+
+
+def test_a_setting_is_taken_from_the_environment_before_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "application.properties"
+    assert setting(TOKEN_LIFETIME, {}, file) is None
+    file.write_text(f"# {TOKEN_LIFETIME}=PT1S\nother=1\n{TOKEN_LIFETIME} = PT20S\n")
+    assert setting(TOKEN_LIFETIME, {}, file) == "PT20S"
+    assert setting(TOKEN_LIFETIME, {TOKEN_VARIABLE: "PT2M"}, file) == "PT2M"
+
+
+def test_the_lifetime_of_tokens_reaches_the_catalog() -> None:
+    mapped = catalog_environment({**DATABASE, TOKEN_VARIABLE: "PT1M30S"}, ("root", "s3cr3t"), "POLARIS")
+    assert mapped["FLOE_CATALOG_TOKEN_SECONDS"] == "90"
+    assert "FLOE_CATALOG_TOKEN_SECONDS" not in catalog_environment(DATABASE, ("root", "s3cr3t"), "POLARIS")
+
+
+@pytest.mark.parametrize("text", ["an hour", "3600", "1h", "PT0S", "-PT5S"])
+def test_a_lifetime_that_is_no_duration_is_refused_by_name(text: str) -> None:
+    with pytest.raises(ValueError, match=f"{TOKEN_LIFETIME}={text} must be an ISO 8601 duration"):
+        seconds(TOKEN_LIFETIME, text)
 
 
 def test_a_database_that_is_not_postgresql_is_refused() -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from floe_catalog.__main__ import main as serve
 
+from .properties import TOKEN_LIFETIME, seconds, setting
 from .realms import Realms, database_url, parse_credentials
 
 _LOG = logging.getLogger("polaris-double")
@@ -32,8 +33,13 @@ def catalog_environment(environment: Mapping[str, str], root: tuple[str, str], r
         environment: of the container.
         root: client id and secret of the realm's root principal.
         realm: the one realm that is served.
+
+    Raises:
+        ValueError: a setting cannot be used; the message names it.
     """
     mapped = {ours: environment[theirs] for ours, theirs in _MAPPED.items() if environment.get(theirs)}
+    if lifetime := setting(TOKEN_LIFETIME, environment):
+        mapped["FLOE_CATALOG_TOKEN_SECONDS"] = str(seconds(TOKEN_LIFETIME, lifetime))
     return {
         **mapped,
         "FLOE_CATALOG_DATABASE_URL": database_url(environment).render_as_string(hide_password=False),
@@ -76,6 +82,7 @@ def main() -> int:
     realm = os.environ.get("POLARIS_REALM_CONTEXT_REALMS", "POLARIS").partition(",")[0]
     try:
         root = _root(realm)
+        given = catalog_environment(os.environ, root, realm) if root else {}
     except (ValueError, SQLAlchemyError) as error:
         _LOG.error("%s", str(error).partition("\n")[0])
         return 1
@@ -84,7 +91,7 @@ def main() -> int:
             "gave up after %d s: no database, or realm %s was never bootstrapped", _WAIT_SECONDS, realm
         )
         return 1
-    os.environ.update(catalog_environment(os.environ, root, realm))
+    os.environ.update(given)
     return serve()
 
 
