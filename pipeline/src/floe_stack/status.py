@@ -39,6 +39,7 @@ class Pod:
         last_end: Why a container ended last, if one did.
         used: Bytes in use; None when nobody tells.
         limit: Bytes that it may use.
+        evicted: Why its node ended it, if it did: then another pod has taken its place.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Pod:
     last_end: str
     used: int | None
     limit: int | None
+    evicted: str = ""
 
     @property
     def part(self) -> str:
@@ -61,6 +63,7 @@ class Status:
     """Everything that is shown. What could not be asked is None, and why is in `problems`."""
 
     pods: list[Pod] = field(default_factory=list)
+    evicted: list[Pod] = field(default_factory=list)
     run: Run | None = None
     schedule: Instigator | None = None
     rows: dict[str, int] | None = None
@@ -79,7 +82,9 @@ def look(stack: Stack) -> Status:
             status.problems[part] = str(error).strip().partition("\n")[0]
             return None
 
-    status.pods = ask("Kubernetes", lambda: _pods(stack)) or []
+    pods = ask("Kubernetes", lambda: _pods(stack)) or []
+    status.pods = [pod for pod in pods if not pod.evicted]
+    status.evicted = [pod for pod in pods if pod.evicted]
     if not status.pods:
         return status
     runs = ask("Dagster", lambda: stack.dagster.runs(limit=20)) or []
@@ -114,6 +119,7 @@ def _pod(pod: Object, used: dict[tuple[str, str], int]) -> Pod:
         last_end=next(filter(None, ends), ""),
         used=sum(parts) if parts else None,
         limit=sum(map(bytes_of, limits)) if all(limits) else None,
+        evicted=pod["status"].get("message", "") if pod["status"].get("reason") == "Evicted" else "",
     )
 
 
@@ -214,6 +220,7 @@ def _facts(status: Status) -> list[tuple[str, str]]:
             facts.append((namespace.capitalize(), f"{told} rows" if told else "no tables yet"))
     if status.fresh_seconds is not None:
         facts.append(("Freshness", f"the marts were published {_ago(status.fresh_seconds)} ago"))
+    facts += [("Evicted", f"{pod.name}: {pod.evicted.strip()} See {TROUBLES}") for pod in status.evicted]
     facts += [(part, problem) for part, problem in status.problems.items()]
     return facts
 
