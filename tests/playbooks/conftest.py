@@ -30,6 +30,11 @@ def rules() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def local_ports() -> ModuleType:
+    return load("roles/preflight/module_utils/local_ports.py")
+
+
+@pytest.fixture(scope="session")
 def registry() -> ModuleType:
     return load("roles/preflight/module_utils/registry.py")
 

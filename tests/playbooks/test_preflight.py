@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -151,10 +153,34 @@ def test_a_release_of_another_chart(rules: ModuleType) -> None:
 
 
 def test_taken_ports_name_the_owner_and_a_way_out(rules: ModuleType) -> None:
-    owners = {3000: "grafana (process 7)", 3100: "loki (process 8)", 4000: "kubectl (process 9)"}
+    owners = {3000: "grafana (process 7)", 3100: "loki (process 8)"}
     (problem,) = rules.ports({"dagster": 3000, "cube_api": 4000}, owners)
     assert "port 3000 (dagster) on 127.0.0.1 is taken by grafana (process 7)" in problem
     assert '{"floe_ports": {"dagster": 3101}}' in problem
+
+
+def test_a_port_that_is_taken_is_found_with_its_program(local_ports: ModuleType) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        found = local_ports.owners({"dagster": port, "cube_api": "x"}, namespace="floe", context="")
+    assert found == {port: found[port]}
+    assert f"(process {os.getpid()})" in found[port]
+
+
+@pytest.mark.parametrize(
+    ("command", "ours"),
+    [
+        ("/bin/kubectl --context kind --namespace floe port-forward service/cube 4000:4000", True),
+        ("kubectl -n floe port-forward service/cube 4000", True),  # by hand, in the current context
+        ("kubectl --namespace=floe port-forward service/cube 4000", True),
+        ("kubectl --context other --namespace floe port-forward service/cube 4000", False),
+        ("kubectl -n grafana port-forward service/grafana 3000", False),
+        ("kubectl port-forward service/cube 4000", False),
+        ("", False),
+    ],
+)
+def test_our_own_forward_takes_no_port_away(local_ports: ModuleType, command: str, ours: bool) -> None:
+    assert local_ports.is_own_forward(command, "floe", "kind") is ours
 
 
 def test_images_of_manifests_and_their_full_names(rules: ModuleType) -> None:

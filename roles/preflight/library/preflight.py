@@ -6,14 +6,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import yaml
+from ansible.module_utils import local_ports, registry
 from ansible.module_utils import preflight_rules as rules
-from ansible.module_utils import registry
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.helm_record import last_record
 from ansible.module_utils.kubernetes_api import ARGUMENTS, ApiError, KubernetesApi, kubernetes_api
@@ -41,6 +40,11 @@ problems:
   description: What is wrong and what to do, a line each.
   type: list
   elements: str
+  returned: always
+looked:
+  description: Each check that could be made, in order, as C({check, seen, problems}).
+  type: list
+  elements: dict
   returned: always
 context: {description: Name of the context that was looked at., type: str, returned: always}
 """
@@ -82,9 +86,14 @@ def said_by(command: list[str]) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own
 
 
-def check_tools(params: Object) -> list[str]:
-    """Problems of helm and kubectl."""
-    problems = []
+def looked(check: str, seen: str, problems: list[str]) -> Object:
+    """One check: its name, what was seen in a few words, and what is wrong."""
+    return {"check": check, "seen": seen, "problems": problems}
+
+
+def check_tools(params: Object) -> Object:
+    """Looks at helm and kubectl."""
+    seen, problems = [], []
     for name, arguments, oldest in (
         ("helm", ["version", "--template", "{{.Version}}"], rules.OLDEST_HELM),
         ("kubectl", ["version", "--client", "--output", "json"], rules.OLDEST_KUBECTL),
@@ -93,8 +102,9 @@ def check_tools(params: Object) -> list[str]:
         if path:
             said = said_by([path, *arguments])
             text = re.search(r"v\d+\.\d+\S*?(?=[\"\s]|$)", said)[0] if re.search(r"v\d+\.\d+", said) else said
+        seen.append(f"{name} {text.strip() if text else 'is not there'}")
         problems += rules.tool_version(name, text, oldest)
-    return problems
+    return looked("tools", ", ".join(seen), problems)
 
 
 def find_context(params: Object) -> tuple[str, list[str]]:
@@ -170,33 +180,6 @@ def check_images(api: KubernetesApi, wanted: set[str]) -> list[str]:
     return problems
 
 
-def port_owners(wanted: Object) -> dict[int, str]:
-    """Returns port -> who listens there, for ports on 127.0.0.1 that cannot be had."""
-    owners = {}
-    for port in {int(p) for p in wanted.values() if str(p).isdigit() and 0 < int(p) < 65536}:
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-                probe.listen(1)
-            except OSError:
-                owners[port] = owner_of(port)
-    return owners
-
-
-def owner_of(port: int) -> str:
-    """Returns the program on a port, as far as this user may know it."""
-    for command, pattern in (
-        (["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"], r"p(?P<pid>\d+)\nc(?P<name>.+)"),
-        (["ss", "-Hltnp", f"sport = :{port}"], r'\(\("(?P<name>[^"]+)",pid=(?P<pid>\d+)'),
-    ):
-        if shutil.which(command[0]):
-            found = re.search(pattern, said_by(command))
-            if found:
-                return f"{found['name']} (process {found['pid']})"
-    return "another program"
-
-
 def main() -> None:
     """Entry point."""
     module = AnsibleModule(
@@ -214,48 +197,65 @@ def main() -> None:
         supports_check_mode=True,
     )
     params, checks = module.params, module.params["checks"]
-    problems, context = [], ""
+    settings, rendered, context, found = params["settings"], params["rendered"], "", []
     if "settings" in checks:
-        problems += rules.settings(params["settings"]) + rules.same_ports(params["ports"])
-    if problems:  # what was rendered from them would only be wrong once more
-        params["rendered"] = {}
-    problems += [f"chart {name}: {r['error']}" for name, r in params["rendered"].items() if r["error"]]
+        wrong = rules.settings(settings) + rules.same_ports(params["ports"])
+        found.append(looked("settings", f"{len(settings)} variables", wrong))
+        if wrong:  # what was rendered from them would only be wrong once more
+            params["rendered"] = rendered = {}
+    if rendered:
+        wrong = [f"chart {name}: {r['error']}" for name, r in rendered.items() if r["error"]]
+        found.append(looked("charts", ", ".join(rendered), wrong))
     if "tools" in checks:
-        problems += check_tools(params)
+        found.append(check_tools(params))
     if "ports" in checks:
-        problems += rules.ports(params["ports"], port_owners(params["ports"]))
+        owners = local_ports.owners(
+            params["ports"], namespace=str(settings["floe_namespace"]), context=params["context"] or ""
+        )
+        seen = f"{', '.join(map(str, params['ports'].values()))} on 127.0.0.1"
+        found.append(looked("ports", seen, rules.ports(params["ports"], owners)))
     if "cluster" in checks and shutil.which(params["kubectl"]):
         context, wrong = find_context(params)
         params["context"] = context  # an empty one would be looked up by that name
-        problems += wrong or look_at_cluster(params, checks)
-    module.exit_json(changed=False, problems=problems, context=context)
+        found += (
+            [looked("cluster", f"context {context}", wrong)] if wrong else look_at_cluster(params, checks)
+        )
+    problems = [problem for each in found for problem in each["problems"]]
+    module.exit_json(changed=False, problems=problems, looked=found, context=context)
 
 
-def look_at_cluster(params: Object, checks: list[str]) -> list[str]:
-    """Problems of the cluster itself; only asked when its context is one that may be talked to."""
+def look_at_cluster(params: Object, checks: list[str]) -> list[Object]:
+    """Looks at the cluster itself; only asked when its context is one that may be talked to."""
     namespace = str(params["settings"]["floe_namespace"])
     manifests = {
         name: [d for d in yaml.load_all(r["manifest"], LOADER) if d] for name, r in params["rendered"].items()
     }
     objects = [item for items in manifests.values() for item in items]
+    found: list[Object] = []
     try:
         with kubernetes_api(params["kubectl"], params["kubeconfig"], params["context"]) as api:
             version = json.loads(api.send("GET", "/version"))["gitVersion"]
-            problems = rules.kubernetes_version(version, params["kubernetes"])
+            wrong = rules.kubernetes_version(version, params["kubernetes"])
+            found.append(looked("cluster", f"context {params['context']}, Kubernetes {version}", wrong))
             if "rights" in checks:
-                problems += check_rights(api, namespace)
+                found.append(looked("rights", f"namespace {namespace}", check_rights(api, namespace)))
             if "capacity" in checks:
                 nodes, pods = api.items("/api/v1/nodes"), api.items("/api/v1/pods")
-                problems += rules.capacity(nodes, pods, objects, namespace, params["minimum_memory_mib"])
+                wrong = rules.capacity(nodes, pods, objects, namespace, params["minimum_memory_mib"])
+                found.append(looked("capacity", rules.size_of(nodes), wrong))
             if "names" in checks:
-                problems += check_names(api, namespace, manifests)
+                found.append(
+                    looked("names", f"namespace {namespace}", check_names(api, namespace, manifests))
+                )
             if "images" in checks:
-                problems += check_images(api, rules.images_of(objects) - {params["image_to_come"]})
+                images = rules.images_of(objects) - {params["image_to_come"]}
+                found.append(looked("images", f"{len(images)} images", check_images(api, images)))
     except ApiError as error:
+        why = f"the API server does not answer: is your local Kubernetes running? ({error})"
         if error.status:
-            return [f"the API server refuses ({error}): are the credentials in the kubeconfig still good?"]
-        return [f"the API server does not answer: is your local Kubernetes running? ({error})"]
-    return problems
+            why = f"the API server refuses ({error}): are the credentials in the kubeconfig still good?"
+        found.append(looked("cluster", f"context {params['context']}", [why]))
+    return found
 
 
 if __name__ == "__main__":

@@ -278,13 +278,20 @@ def chart_clash(namespace: str, release: str, chart: str | None) -> list[str]:
 
 
 def ports(wanted: Mapping[str, Any], owner: Mapping[int, str]) -> list[str]:
-    """Local ports that are taken (port -> by whom), unless by our own port-forward."""
+    """Local ports that somebody else has (port -> who)."""
     return [
         f"port {port} ({name}) on 127.0.0.1 is taken by {owner[int(port)]}: end that, or move ours with"
         f' -e \'{{"floe_ports": {{"{name}": {_free_for(int(port), owner)}}}}}\''
         for name, port in wanted.items()
-        if _is_whole(port) and int(port) in owner and "kubectl" not in owner[int(port)]
+        if _is_whole(port) and int(port) in owner
     ]
+
+
+def size_of(nodes: Iterable[Object]) -> str:
+    """What the nodes have, in words."""
+    amounts = [node["status"]["capacity"] for node in nodes]
+    memory = sum(quantity(each["memory"]) for each in amounts) / 2**20
+    return f"{memory:.0f} MiB of memory, {sum(quantity(each['cpu']) for each in amounts):g} CPUs"
 
 
 def images_of(manifests: Iterable[Object]) -> set[str]:
