@@ -77,6 +77,23 @@ def away(stack: Stack, part: str) -> Iterator[None]:
         scale(stack, part, 1)
 
 
+@contextmanager
+def asleep(stack: Stack, run_id: str, step: str) -> Iterator[None]:
+    """A run that stands still in a step for as long as the block lasts, as on a laptop that is closed."""
+    eventually(lambda: stack.dagster.run(run_id).steps.get(step, (None, None))[0])
+    number = re.compile(rf"{run_id} - (\d+) - ")  # as Dagster begins each line of the run's log
+    (pid,) = set(number.findall(stack.kubectl.run("logs", "deployment/dagster-code", "--since=1m")))
+    _signal(stack, pid, "STOP")
+    try:
+        yield
+    finally:
+        _signal(stack, pid, "CONT")
+
+
+def _signal(stack: Stack, pid: str, name: str) -> None:
+    stack.kubectl.run("exec", "deployment/dagster-code", "--", "sh", "-c", f"kill -{name} {pid}")
+
+
 def scale(stack: Stack, part: str, replicas: int) -> None:
     """Set the number of pods of a part."""
     stack.kubectl.run("scale", workload(part), f"--replicas={replicas}")
