@@ -102,7 +102,7 @@ target-%:
 
 ## Use what is deployed (TARGET=testbed for the testbed)
 
-.PHONY: verify generate port-forward status logs psql-cube reset-data explain connection
+.PHONY: verify generate port-forward status logs psql-cube reset-data explain report connection
 CONNECTION = build/$(TARGET)/connection.json
 SEEN = environment $(CONNECTION)
 verify: $(SEEN) ## Look from outside whether every promise is kept; evidence in build/evidence/verify-stack.json
@@ -128,6 +128,9 @@ reset-data: $(SEEN) ## Drop all tables, and wait until the sensor has seeded the
 
 explain: $(SEEN) ## From a number in Cube to the run behind it (OF=Orders.total_revenue, or an order's id)
 	@$(FLOE) stack explain --target $(TARGET) $(or $(OF),Orders.total_revenue) $(ARGS)
+
+report: $(SEEN) ## The page of make demo, from the running stack through Cube; writes build/TARGET/report.html
+	@$(FLOE) stack report --target $(TARGET) $(ARGS)
 
 # Where the stack is, by the inventory: written again when that was changed.
 connection: tools-environment

@@ -15,10 +15,12 @@ import pyarrow.compute as pc
 
 from floe_pipeline.lake.append import AppendResult, append_batch
 from floe_pipeline.lake.catalog import Lake, TableTotals
-from floe_pipeline.lake.ledger import LEDGER, Ledger, read_ledger
-from floe_pipeline.lake.tables import BRONZE
+from floe_pipeline.lake.ledger import Ledger, batch_ends, read_ledger
+from floe_pipeline.lake.tables import BRONZE, CLAIMS
+from floe_pipeline.report.graph import Lineage, read_lineage
 from floe_pipeline.report.page import Report, ReportError, write_page
 from floe_pipeline.report.patterns import Patterns, collect
+from floe_pipeline.report.spans import read_trace
 from floe_pipeline.report.step import Step
 from floe_pipeline.settings import Settings
 from floe_pipeline.telemetry import configure, current_trace_id, run_trace, span
@@ -29,7 +31,6 @@ from floe_pipeline.verify.evidence import Check, write_evidence
 from floe_synthetic.ecommerce import EcommerceGenerator
 
 CYCLE: Final = timedelta(minutes=5)  # the schedule's rhythm, which the demo's cycles pretend to have
-CLAIMS: Final = "bronze.order_items"  # the table whose ledger claims batches
 
 
 class Display(Protocol):
@@ -165,7 +166,7 @@ def run_demo(
         _fill(lake, settings, steps, word, cycles=cycles, run_id=run_id)
         with steps.step("Verify") as made, lake.duckdb_connect() as connection:
             checks = run_checks(lake, settings, word.totals(), connection)
-            patterns = collect(connection, _batch_ends(lake))
+            patterns = collect(connection, batch_ends(lake.load(CLAIMS)))
             made.append(f"{sum(check.passed for check in checks)} of {len(checks)} checks passed")
     page: Path | None = out / "report.html"
     problem = None
@@ -301,9 +302,8 @@ def _report(
         patterns=patterns,
         checks=checks,
         steps=steps,
-        traces_file=settings.traces_file if settings.traces == "file" else None,
-        trace_id=trace_id,
-        lineage_file=settings.lineage_file if settings.lineage == "file" else None,
+        spans=read_trace(settings.traces_file, trace_id) if settings.traces == "file" and trace_id else (),
+        lineage=read_lineage(settings.lineage_file) if settings.lineage == "file" else Lineage(),
         facts=[
             ("Catalog", f"{settings.catalog_name} at {settings.catalog_uri}"),
             ("Seed", f"{settings.seed}: the same seed and requests make the same rows on any machine"),
@@ -311,15 +311,3 @@ def _report(
             ("Ask it yourself", 'floe query "SELECT * FROM gold.daily_revenue"'),
         ],
     )
-
-
-def _batch_ends(lake: Lake) -> list[tuple[int, datetime]]:
-    """(last order id, time it was made for) of every batch whose claim is still among the snapshots."""
-    ends: dict[int, datetime] = {}
-    for snapshot in lake.load(CLAIMS).snapshots():
-        text = snapshot.summary.additional_properties.get(LEDGER) if snapshot.summary else None
-        claim = Ledger.from_json(text).claim if text else None
-        if claim:
-            ends.setdefault(claim.before.orders, claim.before.until)
-            ends[claim.after.orders] = claim.request.until
-    return sorted(ends.items())

@@ -96,6 +96,21 @@ def status(
 
 
 @stack_app.command()
+def doctor(*, target: Target = "local", verbose: Verbose = False) -> int:
+    """What keeps a deploy or a stack from being well, each with what to do; exit 1 if something does."""
+    from floe_pipeline.display import consoles, show_findings
+    from floe_stack.connection import load_connection
+    from floe_stack.doctor import examine
+    from floe_stack.waiting import Waiting
+
+    output, errors = consoles()
+    with Waiting(output if output.is_terminal else errors) as waiting:
+        findings = examine(load_connection(target), waiting.say)
+    show_findings(output, findings)
+    return OK if all(finding.ok for finding in findings) else FAILED
+
+
+@stack_app.command()
 def logs(
     *,
     service: Annotated[str | None, Argument(metavar="[PART]", help="A part, such as dagster-code.")] = None,
@@ -163,6 +178,21 @@ def explain(
         way = explain_order(stack, int(of)) if of.isdecimal() else walk(stack, of)
         show_rows(output, ["step", "what", "look at it (make port-forward)"], rows(way), "table")
     return OK
+
+
+@stack_app.command()
+def report(*, target: Target = "local", out: Out = Path("build"), verbose: Verbose = False) -> int:
+    """Draw the page of `floe demo` from a running stack; exit 1 if the numbers in it do not agree."""
+    from floe_stack.report import report as draw
+
+    with _stack(target) as (stack, output):
+        made = draw(stack, out)
+        failed = [check.id for check in made.checks if not check.passed]
+        output.print(f"{len(made.checks) - len(failed)} of {len(made.checks)} promises hold")
+        if failed:
+            output.print(f"Failed    {', '.join(failed)}", style="red")
+        output.print(f"Report    {made.page}")
+    return FAILED if failed else OK
 
 
 @contextmanager

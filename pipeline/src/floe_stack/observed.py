@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import httpx
 
+from floe_pipeline.report.graph import Dataset, Lineage
 from floe_pipeline.telemetry import RUN_ID
 from floe_stack.errors import StackError
 
@@ -17,11 +18,14 @@ DEPTH: Final = 20
 
 @dataclass(frozen=True)
 class Span:
-    """A span of a trace: what was done, for how long, and what is known about it."""
+    """A span of a trace: what was done, from when (seconds since 1970), for how long, and tags."""
 
     name: str
     seconds: float
     tags: dict[str, Any]
+    id: str
+    parent_id: str | None
+    started: float
 
 
 def _get(url: str, path: str, **parameters: str) -> dict[str, Any]:
@@ -50,6 +54,9 @@ def trace(jaeger: str, trace_id: str) -> list[Span]:
             span["operationName"],
             span["duration"] / 1e6,
             {tag["key"]: tag["value"] for tag in span["tags"]},
+            span["spanID"],
+            next((of["spanID"] for of in span["references"] if of["refType"] == "CHILD_OF"), None),
+            span["startTime"] / 1e6,
         )
         for each in found
         for span in each["spans"]
@@ -77,9 +84,58 @@ def lineage_of(marquez: str, catalog: str, table: str) -> dict[str, list[str]]:
         Nodes such as `dataset:iceberg://floe:gold.orders` and `job:floe:dbt.orders`; nothing when Marquez
         does not know the table.
     """
-    node = dataset_node(catalog, table)
-    graph = _get(marquez, "/api/v1/lineage", nodeId=node, depth=str(DEPTH)).get("graph") or []
+    graph = _graph(marquez, catalog, table)
     return {each["id"]: [edge["origin"] for edge in each["inEdges"]] for each in graph}
+
+
+def _graph(marquez: str, catalog: str, table: str) -> list[dict[str, Any]]:
+    node = dataset_node(catalog, table)
+    return _get(marquez, "/api/v1/lineage", nodeId=node, depth=str(DEPTH)).get("graph") or []
+
+
+def tables_of(marquez: str, catalog: str, table: str) -> Lineage:
+    """Every dataset around a table, and which is made from which by a job; with the origin of each column.
+
+    Args:
+        marquez: Address of Marquez' UI or API.
+        catalog: Name of the catalog.
+        table: For example `gold.orders`.
+
+    Returns:
+        Names such as `bronze.orders`, `stg_orders` and `cube.Orders`; nothing when Marquez does not know the
+        table.
+    """
+    found = {node["id"]: node for node in _graph(marquez, catalog, table)}
+    names = {
+        node: _table_name(each["data"]["namespace"], each["data"]["name"])
+        for node, each in found.items()
+        if each["type"] == "DATASET"
+    }
+    lineage = Lineage()
+    for node, name in names.items():
+        lineage.datasets[name] = Dataset(name, _columns(marquez, node))
+        writers = [edge["origin"] for edge in found[node]["inEdges"]]
+        sources = {edge["origin"] for writer in writers for edge in found[writer]["inEdges"]}
+        lineage.edges |= {(names[source], name) for source in sources if source != node}
+    return lineage
+
+
+def _columns(marquez: str, node: str) -> dict[str, list[str]]:
+    """Columns of a dataset, each with those that it is made from, as `table.column`."""
+    fields = _get(marquez, "/api/v1/column-lineage", nodeId=node, depth="0").get("graph") or []
+    own = f"datasetField:{node.removeprefix('dataset:')}:"
+    return {
+        field["data"]["field"]: [
+            f"{_table_name(origin['namespace'], origin['dataset'])}.{origin['field']}"
+            for origin in field["data"]["inputFields"]
+        ]
+        for field in fields
+        if field["id"].startswith(own)
+    }
+
+
+def _table_name(namespace: str, name: str) -> str:
+    return f"cube.{name}" if namespace.startswith("cube:") else name
 
 
 def upstream_of(graph: dict[str, list[str]], node: str) -> set[str]:

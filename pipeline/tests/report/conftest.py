@@ -7,8 +7,11 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from floe_pipeline.report.page import Report
+from floe_pipeline.report.answers import Answer
+from floe_pipeline.report.graph import Dataset, Lineage, read_lineage
+from floe_pipeline.report.page import Report, Words
 from floe_pipeline.report.patterns import collect
+from floe_pipeline.report.spans import read_trace
 from floe_pipeline.report.step import Step
 from floe_pipeline.verify.evidence import Check
 
@@ -166,13 +169,41 @@ def make_report(marts, tmp_path_factory):
         checks=[b1(), Check("B1.money", "every total is the sum of its lines", passed=True, seconds=0.1,
                             evidence={"looked_at": "11,501 lines of 6,000 orders"})],
         steps=[Step("Seed", "6,000 orders", 3.0), Step("Cycle 1", "100 orders <b>", 1.8)],
-        traces_file=folder / "traces.jsonl",
-        trace_id="a" * 32,
-        lineage_file=folder / "lineage.jsonl",
+        spans=read_trace(folder / "traces.jsonl", "a" * 32),
+        lineage=read_lineage(folder / "lineage.jsonl"),
         facts=[("Trace", "a" * 32)],
     )  # fmt: skip
 
     def make(**changes):
         return replace(report, **changes)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_stack_report(make_report):
+    """The report of a running stack: with answers of Cube, and lineage on to its cubes."""
+    report = make_report()
+    lineage = Lineage(dict(report.lineage.datasets), set(report.lineage.edges))
+    for cube, mart in (("cube.Orders", "gold.orders"), ("cube.Customers", "gold.customers")):
+        lineage.datasets[cube] = Dataset(cube, {"count": [f"{mart}.id"]})
+        lineage.edges.add((mart, cube))
+    asked = b1()
+    for entry, value in zip(asked.evidence["quantities"], (6000, 101629320), strict=True):
+        measure = "count" if entry["unit"] == "rows" else "total_revenue"
+        entry["seen"] |= {f"{place} Orders.{measure}": value for place in ("Cube REST", "Cube SQL")}
+    told = {
+        "target": "testbed",
+        "checks": [asked],
+        "lineage": lineage,
+        "answers": [
+            Answer("Orders by weekday and hour", [2.5, 2.0, 3.0], [14.0, 13.0, 19.0], 168),
+            Answer("Totals of all orders", [1.5, 2.0, 1.0], [9.0, 8.0, 11.0], 1),
+        ],
+        "words": Words(run="The newest run.", proof="make verify looks at all."),
+    }
+
+    def make(**changes):
+        return make_report(**told | changes)
 
     return make

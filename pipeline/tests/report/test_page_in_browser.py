@@ -14,7 +14,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-CHARTS = 11
+CHARTS = 12  # a stack's page has all that the demo's has, and how fast Cube answers
 INK = "document.querySelector('[data-chart=revenue]').layout.font.color"
 # What plotly draws data with: bars and boxes and lines and areas as paths, heat maps as images.
 MARKS = """() => [...document.querySelectorAll(".chart")].map((chart) => {
@@ -49,10 +49,10 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def page(browser, make_report, tmp_path_factory):
+def page(browser, make_stack_report, tmp_path_factory):
     """The report, opened once at desktop width in the light theme, with everything it complains about."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    write_page(make_report(), path)
+    write_page(make_stack_report(), path)
     page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
     page.complaints = []
 

@@ -4,8 +4,10 @@ import json
 
 import pytest
 
-from floe_pipeline.report.lineage import _places, read_lineage
-from floe_pipeline.report.trace import Span, duration, kind_of, read_trace, waterfall_rows
+from floe_pipeline.report.graph import read_lineage
+from floe_pipeline.report.lineage import _places
+from floe_pipeline.report.spans import Span, read_trace
+from floe_pipeline.report.trace import duration, kind_of, waterfall_rows
 
 
 def span(name, start, end, span_id, parent=None, *, status="OK"):
@@ -80,7 +82,7 @@ def test_a_span_has_the_colour_of_its_kind(name, kind):
 
 @pytest.fixture
 def lineage(make_report):
-    return read_lineage(make_report().lineage_file)
+    return make_report().lineage
 
 
 def test_lineage_knows_layers_edges_and_where_columns_come_from(lineage):
@@ -93,15 +95,14 @@ def test_lineage_knows_layers_edges_and_where_columns_come_from(lineage):
     assert lineage.datasets["gold.products"].columns["product_id"] == ["stg_products.product_id"]
 
 
-def test_what_uses_the_marts_is_not_drawn(make_report):
-    path = make_report().lineage_file
+def test_what_uses_the_marts_is_not_drawn(tmp_path):
+    path = tmp_path / "lineage.jsonl"
     mart, cube = (
         {"namespace": "iceberg://floe", "name": "gold.orders"},
         {"namespace": "cube://floe", "name": "Orders"},
     )
-    with path.open("a") as events:
-        events.write(json.dumps({"eventType": "COMPLETE", "inputs": [mart], "outputs": [cube]}) + "\n")
-    assert "Orders" not in read_lineage(path).datasets
+    path.write_text(json.dumps({"eventType": "COMPLETE", "inputs": [mart], "outputs": [cube]}) + "\n")
+    assert read_lineage(path).datasets == {}
 
 
 def test_places_run_from_left_to_right_and_never_coincide(lineage):

@@ -14,7 +14,7 @@ from floe_pipeline.defs.dbt_specs import BRONZE, DbtSpecs
 from floe_pipeline.lake.append import AppendResult, append_batch
 from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.lake.ledger import read_ledger
-from floe_pipeline.lake.tables import BRONZE as BRONZE_TABLES
+from floe_pipeline.lake.tables import CLAIMS
 from floe_pipeline.settings import Settings, load_settings
 from floe_pipeline.transform import lineage, runner
 from floe_pipeline.transform.project import manifest_json
@@ -22,7 +22,6 @@ from floe_pipeline.transform.project import manifest_json
 POOL: Final = "lake"  # one run at a time writes; dagster.yaml limits every pool to one run
 # A catalog or storage that is away for a minute fails no run: 2 + 4 + 8 + 16 + 32 seconds of patience.
 PATIENCE: Final = dg.RetryPolicy(max_retries=5, delay=2, backoff=dg.Backoff.EXPONENTIAL)
-CLAIMS: Final = BRONZE_TABLES[0].identifier
 
 Metadata = dict[str, Any]
 

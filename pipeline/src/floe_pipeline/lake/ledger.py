@@ -174,6 +174,25 @@ def read_ledger(table: Table) -> Ledger | None:
         ) from error
 
 
+def batch_ends(claims: Table) -> list[tuple[int, datetime]]:
+    """When batches were made, as far as their claims are still among the snapshots.
+
+    Args:
+        claims: The table whose ledger claims batches.
+
+    Returns:
+        (last order id, end of the batch's window), in order; the first stands for all batches before it, too.
+    """
+    ends: dict[int, datetime] = {}
+    for snapshot in claims.snapshots():
+        text = _property(snapshot, LEDGER)
+        claim = Ledger.from_json(text).claim if text else None
+        if claim:
+            ends.setdefault(claim.before.orders, claim.before.until)
+            ends[claim.after.orders] = claim.request.until
+    return sorted(ends.items())
+
+
 def newest_carrying(table: Table, name: str) -> Snapshot | None:
     """The newest ancestor of `main` whose summary has the property."""
     history: Iterable[Snapshot] = ancestors_of(table.current_snapshot(), table.metadata)

@@ -127,6 +127,8 @@ BRONZE: Final[tuple[TableSpec, ...]] = (
     ),
 )
 
+CLAIMS: Final = BRONZE[0].identifier  # the first commit of a batch: its ledger claims the batch's number
+
 # What the marts must look like; dbt makes them, nothing here creates them.
 GOLD: Final[tuple[TableSpec, ...]] = (
     _table(

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 from floe_pipeline.report.chart import Chart
-from floe_pipeline.report.lineage import lineage_chart, read_lineage
 from floe_pipeline.report.theme import PALETTES
-from floe_pipeline.report.trace import read_trace, trace_chart
 
 
 def figures_json(charts: Sequence[Chart]) -> str:
@@ -30,18 +27,6 @@ def figures_json(charts: Sequence[Chart]) -> str:
     }
     # "</script>" or "<!--" in a label must not end the element that carries it.
     return json.dumps(figures, separators=(",", ":")).replace("<", "\\u003c")
-
-
-def run_charts(
-    traces_file: Path | None, trace_id: str | None, lineage_file: Path | None
-) -> tuple[Chart | None, Chart | None]:
-    """The waterfall and the lineage graph, each None when the run left nothing to draw."""
-    spans = read_trace(traces_file, trace_id) if traces_file and trace_id else []
-    lineage = read_lineage(lineage_file) if lineage_file else None
-    return (
-        trace_chart(spans) if spans else None,
-        lineage_chart(lineage) if lineage and lineage.edges else None,
-    )
 
 
 def _without_template(figure: str) -> dict[str, object]:

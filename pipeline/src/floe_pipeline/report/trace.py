@@ -1,16 +1,15 @@
-"""The run's trace: spans read from the trace file, drawn as a waterfall that shows where the time went."""
+"""The run's trace, drawn as a waterfall that shows where the time went."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import plotly.graph_objects as go
 
 from floe_pipeline.report.chart import Chart, styled
+from floe_pipeline.report.spans import Span
 from floe_pipeline.report.theme import Palette
 
 MAX_ROWS: Final = 44  # more rows than this is a wall, not a picture
@@ -32,24 +31,6 @@ OTHER: Final = "step"
 
 
 @dataclass(frozen=True)
-class Span:
-    """One line of the trace file: times in nanoseconds since the epoch, ids in hexadecimal."""
-
-    trace_id: str
-    span_id: str
-    parent_id: str | None
-    name: str
-    start_ns: int
-    end_ns: int
-    status: str = "UNSET"
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return (self.end_ns - self.start_ns) / 1e9
-
-
-@dataclass(frozen=True)
 class Row:
     """One bar of the waterfall: a span, or the rest of a span's children taken together."""
 
@@ -60,30 +41,6 @@ class Row:
     end: float
     busy: float  # seconds worked in it: less than end - start for a gathering of short spans
     failed: bool = False
-
-
-def read_trace(path: Path, trace_id: str) -> list[Span]:
-    """The spans of one trace, in order of their start.
-
-    Args:
-        path: Trace file, a JSON object a line; it may be missing or its last line half written.
-        trace_id: 32 hexadecimal digits.
-
-    Returns:
-        Empty when the file or the trace is not there.
-    """
-    if not path.exists():
-        return []
-    spans = []
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            if trace_id not in line or not line.endswith("\n"):
-                continue
-            record: dict[str, Any] = json.loads(line)
-            if record["trace_id"] == trace_id:
-                known = {name: record[name] for name in Span.__dataclass_fields__ if name in record}
-                spans.append(Span(**known))
-    return sorted(spans, key=lambda span: (span.start_ns, -span.end_ns))
 
 
 def waterfall_rows(spans: Sequence[Span], max_rows: int = MAX_ROWS) -> list[Row]:

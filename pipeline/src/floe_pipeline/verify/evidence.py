@@ -75,6 +75,20 @@ def write_evidence(name: str, target: str, checks: Sequence[Check], path: Path) 
     return document
 
 
+def read_evidence(path: Path) -> tuple[str, list[Check]]:
+    """What `write_evidence` wrote: where was looked, and the checks.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It holds something else.
+    """
+    document = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return document["target"], [Check(**check) for check in document["checks"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no evidence of this version: {error}") from error
+
+
 def _versions() -> dict[str, str]:
     versions = {"python": platform.python_version()}
     for package in EVIDENCE_PACKAGES:
