@@ -62,7 +62,7 @@ def report(stack: Stack, out: Path) -> Made:
     found = patterns.collect(questions, batch_ends(claims))
     stack.say("reading the newest run's trace and lineage")
     run = _newest_run(stack)
-    earlier, verified = _earlier(stack, out, {check.id for check in checks})
+    earlier, verified = earlier_checks(out, stack.connection.target, {check.id for check in checks})
     page = out / stack.connection.target / "report.html"
     write_page(
         Report(
@@ -70,7 +70,7 @@ def report(stack: Stack, out: Path) -> Made:
             made_at=datetime.now(UTC),
             patterns=found,
             checks=[*checks, *earlier],
-            steps=_steps(run),
+            steps=steps_of(run),
             spans=_spans(stack, run),
             lineage=tables_of(stack.marquez, CATALOG, ORDERS),
             answers=questions.answers,
@@ -90,35 +90,40 @@ def _newest_run(stack: Stack) -> Run:
     return stack.dagster.run(newest.id)
 
 
-def _earlier(stack: Stack, out: Path, looked: set[str]) -> tuple[list[Check], datetime | None]:
-    """What the last `make verify` of this target found, but for what was looked at now."""
+def earlier_checks(out: Path, target: str, looked: set[str]) -> tuple[list[Check], datetime | None]:
+    """What the last `make verify` of a target found, and when.
+
+    Args:
+        out: Folder of its evidence.
+        target: Evidence of another one is not taken.
+        looked: Ids that were looked at since.
+
+    Returns:
+        Nothing when there was none.
+    """
     path = out / EVIDENCE
-    if not path.exists():
+    seen_at, checks = read_evidence(path) if path.exists() else ("", [])
+    if seen_at != target:
         return [], None
-    target, checks = read_evidence(path)
-    if target != stack.connection.target:
-        return [], None
-    return [check for check in checks if check.id not in looked], datetime.fromtimestamp(
-        path.stat().st_mtime, UTC
-    )
+    when = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    return [check for check in checks if check.id not in looked], when
 
 
-def _steps(run: Run) -> list[Step]:
-    """Waiting for its turn, then each step, with what it wrote."""
-    moments = [(name, begin, end) for name, (begin, end) in run.steps.items() if begin and end]
-    begun = sorted(moments, key=lambda each: each[1])
-    bronze = {spec.identifier for spec in BRONZE}
-    steps, before = [], run.created
-    for name, begin, end in begun:
-        steps.append(Step(f"until {name}", "", begin - before))
-        written = {
-            table: made for table, made in run.written.items() if (table in bronze) == (name == "bronze")
-        }
-        rows = [f"{int(made.facts.get('rows_appended') or 0):,} {table.partition('.')[2].replace('_', ' ')}"
-                for table, made in written.items() if made.facts.get("rows_appended")]  # fmt: skip
-        steps.append(Step(name, ", ".join(rows) or ", ".join(sorted(written)), end - begin))
-        before = end
-    return steps
+def steps_of(run: Run) -> list[Step]:
+    """Waiting until the first step, then each step with what it wrote, in order."""
+    begun = sorted((begin, end, name) for name, (begin, end) in run.steps.items() if begin and end)
+    first = [Step("queued", f"{run.job} until its first step", begun[0][0] - run.created)] if begun else []
+    return first + [Step(name, _made(run, name), end - begin) for begin, end, name in begun]
+
+
+def _made(run: Run, step: str) -> str:
+    """Rows of the step that appends, tables of the one that publishes."""
+    if step != "bronze":
+        marts = sorted(table.partition(".")[2] for table in run.written if table.startswith("gold."))
+        return f"published {', '.join(marts)}"
+    appended = {spec.name: run.written[spec.identifier] for spec in BRONZE if spec.identifier in run.written}
+    rows = {name: int(made.facts.get("rows_appended") or 0) for name, made in appended.items()}
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in rows.items() if count)
 
 
 def _spans(stack: Stack, run: Run) -> Sequence[spans.Span]:

@@ -241,5 +241,5 @@ def _lines(check: Check) -> list[str]:
     differences = check.evidence.get("differences")
     if isinstance(differences, list) and differences:
         return [str(line) for line in differences]
-    looked_at = check.evidence.get("looked_at")
+    looked_at = check.evidence.get("looked_at") or check.evidence.get("seen")
     return [str(looked_at)] if looked_at else []
