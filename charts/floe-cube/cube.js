@@ -3,6 +3,7 @@
 const os = require('os');
 const path = require('path');
 const { DuckDBDriver } = require('@cubejs-backend/duckdb-driver');
+const { tracing } = require('./traces');
 
 function setting(name, pattern = /./, wanted = 'not empty') {
   const value = process.env[name] ?? '';
@@ -139,6 +140,10 @@ class CubeDataSource extends DuckDBDriver {
 }
 
 const lake = new CubeDataSource();
+const isTraced = setting('FLOE_TRACES', /^(otlp|off)$/, 'otlp or off') === 'otlp';
+const { logger, contextOf } = tracing(
+  isTraced && setting('FLOE_OTLP_ENDPOINT', /^https?:\/\/[^/]+(\/.*[^/])?$/, 'a URL such as http://jaeger:4318'),
+);
 
 /** A lake that fails is answered with 503. Cube's own answer to any failure of a data source is 400, "your mistake". */
 function answerWithTheRightStatus({ res }) {
@@ -149,7 +154,11 @@ function answerWithTheRightStatus({ res }) {
 
 module.exports = {
   driverFactory: () => lake,
-  extendContext: answerWithTheRightStatus,
+  extendContext(request) {
+    answerWithTheRightStatus(request);
+    return contextOf(request);
+  },
+  logger,
   // Looks at the tables' snapshots (the cubes' refresh keys) all the time, so that no question meets an outdated key.
   scheduledRefreshTimer: freshnessSeconds,
 };

@@ -62,9 +62,16 @@ def test_configuration_is_mounted_as_it_is_in_the_chart(rendered: Manifests, cub
     (config,) = (volume.config_map for volume in pod.spec.volumes if volume.config_map)
     data = rendered.get("ConfigMap", config["name"]).data
     mounted = {item["path"]: data[item["key"]].strip() for item in config["items"]}
-    wanted = {"cube.js", *(f"model/{file.name}" for file in CHART.joinpath("model").iterdir())}
+    files = [*CHART.glob("*.js"), *CHART.glob("model/*.yml")]
+    wanted = {str(file.relative_to(CHART)) for file in files}
     assert mounted == {path: (CHART / path).read_text().strip() for path in wanted}
     assert "/cube/conf" in {mount.mount_path for mount in cube.volume_mounts}
+
+
+def test_traces_go_where_those_of_runs_go(render: Render, cube: Container) -> None:
+    (code,) = render("floe-dagster").pod("dagster-code").spec.containers
+    for name in ("FLOE_TRACES", "FLOE_OTLP_ENDPOINT"):
+        assert cube.values[name] == code.values[name]
 
 
 def test_changed_model_restarts_cube_alone(helm: Helm, rendered: Manifests, tmp_path: Path) -> None:
@@ -112,12 +119,20 @@ def test_every_image_can_be_replaced(render: Render, name: str) -> None:
 
 def test_values_reach_cube(render: Render) -> None:
     lake = {"uri": "https://catalog.example/api", "catalog": "demo", "scope": "PRINCIPAL_ROLE:reader"}
-    values = {"lake": lake, "freshnessSeconds": 7, "logLevel": "info", "cube": {"duckdbMemory": "1GB"}}
+    values = {
+        "lake": lake,
+        "freshnessSeconds": 7,
+        "telemetry": {"traces": "off", "otlpEndpoint": "https://collector.example/otlp"},
+        "logLevel": "info",
+        "cube": {"duckdbMemory": "1GB"},
+    }
     found = render(NAME, values).pod("cube").container("cube").values
     assert found["FLOE_CATALOG_URI"] == lake["uri"]
     assert found["FLOE_CATALOG_NAME"] == lake["catalog"]
     assert found["FLOE_CATALOG_SCOPE"] == lake["scope"]
     assert found["FLOE_CUBE_FRESHNESS_SECONDS"] == "7"
+    assert found["FLOE_TRACES"] == "off"
+    assert found["FLOE_OTLP_ENDPOINT"] == "https://collector.example/otlp"
     assert found["CUBEJS_LOG_LEVEL"] == "info"
     assert found["CUBEJS_DB_DUCKDB_MEMORY_LIMIT"] == "1GB"
 
@@ -133,6 +148,9 @@ def test_values_reach_cube(render: Render) -> None:
         ({"cubestore": {"size": "big"}}, "big"),
         ({"freshnessSeconds": 0}, "freshnessSeconds"),
         ({"freshnessSeconds": "2s"}, "freshnessSeconds"),
+        ({"telemetry": {"traces": "file"}}, "/telemetry/traces"),
+        ({"telemetry": {"otlpEndpoint": "jaeger:4318"}}, "otlpEndpoint"),
+        ({"telemetry": {"tracesUrl": ""}}, "tracesUrl"),
         ({"logLevel": "LOUD"}, "logLevel"),
         ({"lake": {"uri": "polaris:8181"}}, "uri"),
         ({"lake": {"scope": "ALL"}}, "scope"),

@@ -28,6 +28,8 @@ from floe_pipeline.settings import Settings
 from floe_pipeline.transform import runner
 from loopback_servers import answers, free_port, serving
 
+from .collector import Collector
+
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts" / "floe-cube"
 FRESHNESS_SECONDS = 1
@@ -138,12 +140,12 @@ class Cube:
         """End it."""
         self._running.close()
 
-    def post(self, **query: Any) -> httpx.Response:
+    def post(self, *, headers: dict[str, str] | None = None, **query: Any) -> httpx.Response:
         """The answer of the REST API to a query."""
         self.last = httpx.post(
             f"{self.address.url}/cubejs-api/v1/load",
             json={"query": query},
-            headers=self.address.headers(),
+            headers=self.address.headers() | (headers or {}),
             timeout=60,
         )
         return self.last
@@ -154,6 +156,18 @@ class Cube:
         assert answer.status_code == 200, answer.text
         rows: list[dict[str, Any]] = answer.json()["data"]
         return rows
+
+    def graphql(self, document: str, headers: dict[str, str]) -> dict[str, Any]:
+        """Data of the GraphQL API."""
+        answer = httpx.post(
+            f"{self.address.url}/cubejs-api/graphql",
+            json={"query": document},
+            headers=self.address.headers() | headers,
+            timeout=60,
+        )
+        assert answer.status_code == 200, answer.text
+        data: dict[str, Any] = answer.json()["data"]
+        return data
 
     def count_orders(self) -> int:
         """What Cube thinks how many orders there are."""
@@ -213,7 +227,16 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 
 
 @pytest.fixture(scope="session")
-def cube(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cube]:
+def collector() -> Iterator[Collector]:
+    """What Cube sends its traces to."""
+    made = Collector(free_port())
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def cube(shop: Shop, collector: Collector, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cube]:
     """Cube from npm with cube.js and model/ of the chart, on the lake as its read-only principal."""
     if not shutil.which("npm"):
         give_up = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
@@ -222,7 +245,8 @@ def cube(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cube]
     node = lay_out(folder, ROOT / ".cache")
     conf = folder / "lake"
     shutil.copytree(CHART / "model", conf / "model")
-    shutil.copy(CHART / "cube.js", conf)
+    for file in CHART.glob("*.js"):
+        shutil.copy(file, conf)
     duckdb_home = folder / "home" / ".duckdb"
     duckdb_home.mkdir(parents=True)
     (duckdb_home / "extensions").symlink_to(extension_directory(shop.settings))
@@ -237,6 +261,9 @@ def cube(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cube]
         "FLOE_CATALOG_CLIENT_SECRET": shop.settings.cube_client_secret.get_secret_value(),
         "FLOE_CATALOG_SCOPE": shop.settings.catalog_scope,
         "FLOE_CUBE_FRESHNESS_SECONDS": str(FRESHNESS_SECONDS),
+        "FLOE_TRACES": "otlp",
+        "FLOE_OTLP_ENDPOINT": collector.url,
+        "CUBEJS_LOG_LEVEL": "warn",
     }
     made = Cube(address, node, conf, variables, folder / "log")
     made.start()

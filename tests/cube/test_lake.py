@@ -142,6 +142,8 @@ def test_cube_cannot_write_or_see_bronze(cube: Cube, shop: Shop) -> None:
         ("FLOE_CATALOG_URI", "polaris:8181"),
         ("FLOE_CATALOG_CLIENT_SECRET", ""),
         ("FLOE_CUBE_FRESHNESS_SECONDS", "0"),
+        ("FLOE_TRACES", "on"),
+        ("FLOE_OTLP_ENDPOINT", "jaeger:4318"),
     ],
 )
 def test_a_bad_setting_is_named(cube: Cube, name: str, value: str) -> None:
