@@ -1,4 +1,4 @@
-"""US1, FR-001, FR-004, FR-017, B4: the pods, how they came up, how they are watched, and what they use."""
+"""US1, FR-004, FR-017, B4: the pods, how they came up, how they are watched, and what they use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ PARTS: Final = (
     "dagster-webserver", "dagster-daemon", "dagster-code", "cube",
 )  # fmt: skip
 OPTIONAL_PARTS: Final = ("cubestore",)  # cube keeps its cache itself where it is off
-RELEASES: Final = ("floe-infrastructure", "floe-dagster", "floe-cube")
 RUNNING_PROMISE, RUNNING_OURS = 300, 90
 DETECT_PROMISE, DETECT_OURS = 30, 15
 MIB: Final = 2**20
@@ -109,14 +108,6 @@ def _why_restarted(statuses: list[dict[str, Any]]) -> str:
     return (
         ", ".join(f"{end['reason']}, exit code {end['exitCode']}" for end in ends if end) or "no reason kept"
     )
-
-
-def _releases(stack: Stack) -> list[Finding]:
-    labels = [item["metadata"]["labels"] for item in stack.kubectl.items("secrets", "--selector=owner=helm")]
-    deployed = {each["name"]: int(each["version"]) for each in labels if each["status"] == "deployed"}
-    wrong = [f"release {name} is not deployed" for name in RELEASES if name not in deployed]
-    seen = ", ".join(f"{name} revision {deployed[name]}" for name in RELEASES if name in deployed)
-    return [judged(wrong, seen, revisions=deployed)]
 
 
 def _no_volumes(stack: Stack) -> list[Finding]:
@@ -233,7 +224,6 @@ QUESTIONS: Final = (
         },
         _untouched,
     ),
-    Question({"FR-001": "The releases of all three charts are deployed"}, _releases),
     Question({"FR-004": "Services with state use emptyDir unless volumes were asked for"}, _no_volumes),
     Question({"FR-017": "Probes tell within 30 s that a service failed"}, _detection),
 )

@@ -1,0 +1,46 @@
+"""What Helm keeps of each release in the namespace: revisions, their state, their chart."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+from dataclasses import dataclass
+from typing import Any, Final
+
+from floe_stack.kubectl import Kubectl, Object, secret_values
+
+KEPT_BY_HELM: Final = "--selector=owner=helm"
+DEPLOYED: Final = "deployed"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A revision of a release, and Helm's word for it: deployed, superseded, failed, pending-upgrade ..."""
+
+    name: str
+    revision: int
+    status: str
+    secret: Object
+
+    def unpacked(self) -> str:
+        """All that Helm knows of it, as JSON: chart, values, manifest."""
+        packed = base64.b64decode(secret_values(self.secret)["release"])
+        return gzip.decompress(packed).decode(errors="replace")
+
+    def dependencies(self) -> dict[str, str]:
+        """Charts that its chart depends on, each with the version that it asks for."""
+        chart: dict[str, Any] = json.loads(self.unpacked())["chart"]["metadata"]
+        return {each["name"]: each["version"] for each in chart.get("dependencies") or ()}
+
+
+def revisions(kubectl: Kubectl) -> list[Release]:
+    """Every revision that Helm keeps, the oldest first."""
+    kept = [(secret["metadata"]["labels"], secret) for secret in kubectl.items("secrets", KEPT_BY_HELM)]
+    found = [Release(of["name"], int(of["version"]), of["status"], secret) for of, secret in kept]
+    return sorted(found, key=lambda release: release.revision)
+
+
+def newest(kubectl: Kubectl) -> dict[str, Release]:
+    """The newest revision of each release."""
+    return {release.name: release for release in revisions(kubectl)}
