@@ -14,7 +14,7 @@ import pytest
 
 from waiting import until
 
-from .collector import Collector, Span
+from .collector import Collector, Span, spans_of
 from .conftest import FRESHNESS_SECONDS, Cube
 from .test_lake import run_node
 
@@ -61,7 +61,9 @@ def test_a_question_is_a_span_of_the_trace_that_asked(cube: Cube, collector: Col
     }
     (query,) = [span for span in collector.below(root) if span.name == "duckdb.query"]
     assert query.attributes["db.system.name"] == "duckdb"
-    assert "FROM gold.orders" in str(query.attributes["db.query.text"]).replace("lake.", "")
+    text = str(query.attributes["db.query.text"])
+    assert "FROM lake.gold.orders" in text
+    assert "'" not in text
     assert query.milliseconds <= root.milliseconds + 1
     assert isinstance(query.attributes["cube.queue_ms"], int)
 
@@ -186,6 +188,50 @@ def test_off_leaves_the_logger_to_cube(cube: Cube) -> None:
         "undefined",
         "function",
     ]
+
+
+LOOK = "queryKey: ['SELECT 1', [], false, 'default'], duration: 3, timeInQueue: 0, requestId: 'scheduler-1'"
+FAILS = f"logger('Error while querying', {{ {LOOK}, error: 'IO Error' }});"
+WORKS = f"logger('Performing query completed', {{ {LOOK} }});"
+WAITING = """
+  const requestId = `${id}-span-1`;
+  const [query, securityContext] = [{ measures: ['Orders.count'] }, {}];
+  logger('Load Request', { requestId, securityContext, query, apiType: 'rest' });
+  logger('Continue wait', { requestId });
+  logger('Continue wait', { requestId, securityContext });
+  const queryKey = ['SELECT 1', [], []];
+  logger('Performing query completed', { requestId, queryKey, duration: 7000, timeInQueue: 1 });
+"""
+
+
+def tell(cube: Cube, collector: Collector, events: str, **constants: str) -> None:
+    """Let a tracer hear events of Cube's log, and send what it makes of them."""
+    said = "".join(f"const {name} = {json.dumps(value)};" for name, value in constants.items())
+    tracer = f"const {{ logger }} = require('./traces.js').tracing({json.dumps(collector.url)});"
+    stay = f"setTimeout(() => undefined, {1000 * (SEND_SECONDS + 1)});"
+    done = run_node(cube, said + tracer + events + stay)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_look_that_fails_is_told_when_it_begins_to(cube: Cube, collector: Collector) -> None:
+    before = len(collector.spans)
+    tell(cube, collector, FAILS * 3 + WORKS * 3 + FAILS)
+    assert [span.name for span in collector.spans[before:] if span.error] == ["duckdb.refresh_key"] * 2
+
+
+def test_the_query_of_a_question_to_be_asked_again_is_below_it(cube: Cube, collector: Collector) -> None:
+    request = uuid.uuid4()
+    tell(cube, collector, WAITING, id=str(request))
+    root = root_of(collector, request.hex)
+    assert root.attributes["cube.answered_from"] == "nothing yet"
+    assert [(span.name, span.milliseconds) for span in collector.below(root)] == [("duckdb.query", 7000)]
+
+
+def test_what_waits_to_be_sent_is_bounded(cube: Cube, collector: Collector) -> None:
+    before = len(collector.bodies)
+    tell(cube, collector, f"for (let i = 0; i < 2000; i += 1) {{ {FAILS} {WORKS} }}")
+    sent = [len(spans_of(json.loads(body))) for body in collector.bodies[before:]]
+    assert max(sent) == 512
 
 
 def lines(cube: Cube, message: str) -> list[dict[str, str]]:
