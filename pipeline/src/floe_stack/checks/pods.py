@@ -38,8 +38,21 @@ def bytes_of(quantity: str) -> int:
 
 
 def services(stack: Stack) -> list[Object]:
-    """The pods that are to stay: those of Jobs, which end, are left out."""
-    return [pod for pod in stack.kubectl.items("pods") if not _is_of_job(pod)]
+    """The pods that are to stay: those of Jobs, which end, are left out.
+
+    A pod that its node evicted says so, unless its program ended well: then it is "Succeeded", and only an event
+    knows why. Here it says so, too.
+    """
+    pods = [pod for pod in stack.kubectl.items("pods") if not _is_of_job(pod)]
+    for pod in pods:
+        if pod["status"]["phase"] == "Succeeded" and "deletionTimestamp" not in pod["metadata"]:
+            pod["status"] |= {"reason": "Evicted", "message": _why_evicted(stack, pod["metadata"]["name"])}
+    return pods
+
+
+def _why_evicted(stack: Stack, name: str) -> str:
+    events = stack.kubectl.items("events", f"--field-selector=involvedObject.name={name},reason=Evicted")
+    return next((event["message"] for event in events), "its node ended it")  # events are kept for an hour
 
 
 def _is_of_job(pod: Object) -> bool:
