@@ -37,7 +37,7 @@ def test_the_code_location_is_killed_in_mid_run(stack: Stack, record: Record) ->
     others = sum(_appended(stack, run) for run in _runs_since(stack, killed) if run.id != retry.id)
     assert _orders(stack) - before - others == MANY, "not exactly once"
     record(
-        "B1 code",
+        "B2 code",
         "The code location is killed in mid-run: retried, nothing appended twice",
         **{**proof, "seconds": seconds},
         promise=PROMISE,
