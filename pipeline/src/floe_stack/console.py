@@ -45,6 +45,7 @@ def open_psql(stack: Stack) -> int:
     secret, place = stack.secret(CUBE_SECRET), urlsplit(stack.forwards.address(CUBE_SQL))
     command = [program, "--host", str(place.hostname), "--port", str(place.port)]
     command += ["--username", secret["sql-user"], "--dbname", place.path.lstrip("/")]
+    stack.say("")  # the terminal is psql's now
     # The password in the environment: arguments are shown to every user of the machine.
     done = subprocess.run(command, env=os.environ | {"PGPASSWORD": secret["sql-password"]}, check=False)  # noqa: S603
     return done.returncode
