@@ -280,6 +280,7 @@ _KUBELET: dict[str, Any] = {
     "imageGCHighThresholdPercent": 100,  # an image that is gone cannot be pulled again
     "imageGCLowThresholdPercent": 99,
     "evictionHard": {"memory.available": "200Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+    "volumeStatsAggPeriod": "10s",  # an emptyDir over its limit is seen soon, not after one or two minutes
     "podLogsDir": str(STATE / "pod-logs"),
     "volumePluginDir": str(STATE / "kubelet" / "volumeplugins"),
     "serializeImagePulls": False,
