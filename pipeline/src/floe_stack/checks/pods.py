@@ -40,8 +40,8 @@ def bytes_of(quantity: str) -> int:
 def services(stack: Stack) -> list[Object]:
     """The pods that are to stay: those of Jobs, which end, are left out.
 
-    A pod that its node evicted says so, unless its program ended well: then it is "Succeeded", and only an event
-    knows why. Here it says so, too.
+    A pod that its node evicted says so, unless its program ended well: then it is "Succeeded", and only an
+    event knows why. Here it says so, too.
     """
     pods = [pod for pod in stack.kubectl.items("pods") if not _is_of_job(pod)]
     for pod in pods:
