@@ -102,7 +102,7 @@ target-%:
 
 ## Use what is deployed (TARGET=testbed for the testbed)
 
-.PHONY: verify generate port-forward status logs psql-cube reset-data explain report connection
+.PHONY: verify generate port-forward status doctor logs psql-cube reset-data explain report connection
 CONNECTION = build/$(TARGET)/connection.json
 SEEN = environment $(CONNECTION)
 verify: $(SEEN) ## Look from outside whether every promise is kept; evidence in build/evidence/verify-stack.json
@@ -116,6 +116,9 @@ port-forward: $(SEEN) ## Every UI and API on this machine, also over restarts of
 
 status: $(SEEN) ## Pods, memory, the last run, rows, freshness, and the one thing to do next (ARGS=--watch)
 	@$(FLOE) stack status --target $(TARGET) $(ARGS)
+
+doctor: $(SEEN) tools-environment target-$(TARGET) ## What keeps a deploy or a stack from being well, each with what to do about it
+	@$(TOOLS) $(FLOE) stack doctor --target $(TARGET) $(ARGS)
 
 logs: $(SEEN) ## What a part says, until Ctrl-C (SERVICE=dagster-code)
 	@$(FLOE) stack logs --target $(TARGET) $(SERVICE) $(ARGS)

@@ -306,16 +306,12 @@ def bench(
 @app.command()
 def doctor(*, home: Home = None, verbose: Verbose = False) -> int:
     """Look whether this machine has what the demo needs."""
-    from floe_pipeline.display import consoles
+    from floe_pipeline.display import consoles, show_findings
     from floe_pipeline.doctor import examine
 
     output, _ = consoles()
     findings = examine(_home(home))
-    for finding in findings:
-        mark = "[bold green]ok[/]  " if finding.ok else "[bold red]no[/]  "
-        output.print(f"{mark}{finding.what:<12} {finding.seen}", soft_wrap=True)
-        if not finding.ok:
-            output.print(f"    {'':<12} {finding.remedy}", soft_wrap=True)
+    show_findings(output, findings)
     return OK if all(finding.ok for finding in findings) else FAILED
 
 

@@ -17,6 +17,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from floe_pipeline.doctor import Finding
 from floe_pipeline.report.step import Step
 from floe_pipeline.verify.evidence import Check
 
@@ -88,6 +89,16 @@ def show_checks(console: Console, checks: Iterable[Check]) -> None:
         differences = check.evidence.get("differences")
         for difference in differences if isinstance(differences, list) else ():
             console.print(Text(f"  {difference}", style="red"), soft_wrap=True)
+
+
+def show_findings(console: Console, findings: Sequence[Finding]) -> None:
+    """A line for each thing that was looked at, and below it what to do, if there is anything."""
+    width = max(len(finding.what) for finding in findings)
+    for finding in findings:
+        mark = "[bold green]ok[/]" if finding.ok else "[bold red]no[/]"
+        console.print(mark, "", Text(f"{finding.what:<{width}}  {finding.seen}"), soft_wrap=True)
+        if finding.remedy:
+            console.print(Text(f"    {'':<{width}}  {finding.remedy}", style="dim"), soft_wrap=True)
 
 
 def show_rows(

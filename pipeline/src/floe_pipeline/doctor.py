@@ -22,7 +22,7 @@ PACKAGES: Final = ("duckdb", "pyiceberg", "pyarrow", "dbt-core", "dbt-duckdb", "
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: what, what was seen, whether that is well, and what to do when it is not."""
+    """One thing looked at: what, whether it is well, what was seen, and what to do, if there is anything."""
 
     what: str
     ok: bool
@@ -51,10 +51,14 @@ def examine(home: Path) -> list[Finding]:
     ]
 
 
+def _judged(what: str, ok: bool, seen: str, remedy: str) -> Finding:
+    return Finding(what, ok, seen, "" if ok else remedy)
+
+
 def _python() -> Finding:
     low, high = PYTHONS
     wanted = f"{low[0]}.{low[1]} to {high[0]}.{high[1] - 1}"
-    return Finding(
+    return _judged(
         "python",
         low <= sys.version_info[:2] < high,
         f"{platform.python_version()} at {sys.executable}",
@@ -70,7 +74,7 @@ def _packages() -> Finding:
         except importlib.metadata.PackageNotFoundError:
             missing.append(package)
     seen = f"missing: {', '.join(missing)}" if missing else ", ".join(found)
-    return Finding("packages", not missing, seen, "install floe-pipeline again, with its dependencies")
+    return _judged("packages", not missing, seen, "install floe-pipeline again, with its dependencies")
 
 
 def _report() -> Finding:
@@ -109,7 +113,7 @@ def _home(home: Path) -> Finding:
         seen = str(folder) if writable else f"{folder} cannot be written to"
     except OSError as error:
         writable, seen = False, f"{folder}: {error.strerror}"
-    return Finding("home", writable, seen, "give another folder with --home")
+    return _judged("home", writable, seen, "give another folder with --home")
 
 
 def _ports() -> Iterator[Finding]:
@@ -129,7 +133,7 @@ def _disk(home: Path) -> Finding:
     folder = home.expanduser().absolute()
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
-    return Finding(
+    return _judged(
         "disk", free >= DISK_NEEDED, f"{free / 2**30:.1f} GiB free at {existing}", "free at least 1 GiB there"
     )
 
@@ -139,7 +143,7 @@ def _memory() -> Finding:
         available = _available_memory()
     except (OSError, ValueError) as error:  # another system's way to count it: not a reason to stop anybody
         return Finding("memory", ok=True, seen=f"not known on this system ({type(error).__name__})")
-    return Finding(
+    return _judged(
         "memory",
         available >= MEMORY_NEEDED,
         f"{available / 2**30:.1f} GiB available",

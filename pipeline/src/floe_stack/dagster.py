@@ -17,8 +17,9 @@ SEED_JOB, GENERATE_JOB, _ = WRITERS
 SENSOR: Final = "empty_tables_sensor"
 SCHEDULE: Final = "generate_orders_schedule"
 SUCCESS: Final = "SUCCESS"
+FAILURE: Final = "FAILURE"
 IN_FLIGHT: Final = ("QUEUED", "NOT_STARTED", "MANAGED", "STARTING", "STARTED", "CANCELING")
-ENDED: Final = (SUCCESS, "FAILURE", "CANCELED")
+ENDED: Final = (SUCCESS, FAILURE, "CANCELED")
 
 _METADATA: Final = """metadataEntries { label
     ... on IntMetadataEntry { intRepr } ... on TextMetadataEntry { text } }"""
@@ -30,6 +31,11 @@ _DETAILS: Final = f"""query ($id: ID!) {{ runOrError(runId: $id) {{ __typename
     ... on Run {{ {_RUN} stepStats {{ stepKey startTime endTime }}
         assetMaterializations {{ assetKey {{ path }} {_METADATA} }} }}
     ... on RunNotFoundError {{ message }} ... on PythonError {{ message }} }} }}"""
+_EVENTS: Final = """query ($id: ID!) { runOrError(runId: $id) { __typename
+    ... on Run { eventConnection { events { __typename
+        ... on ExecutionStepFailureEvent { stepKey error { message errorChain { error { message } } } }
+        ... on RunFailureEvent { message } } } }
+    ... on RunNotFoundError { message } ... on PythonError { message } } }"""
 _LAUNCH: Final = """mutation ($selector: JobOrPipelineSelector!, $config: RunConfigData!) {
     launchRun(executionParams: { selector: $selector, runConfigData: $config }) { __typename
         ... on LaunchRunSuccess { run { runId } } ... on PythonError { message }
@@ -195,6 +201,18 @@ class Dagster:
         """A run with its steps and what it wrote."""
         return _run(_expect(self.ask(_DETAILS, id=run_id)["runOrError"], "Run"))
 
+    def why_failed(self, run_id: str) -> str:
+        """The first step of a run that failed, and the error in it; a run that died tells no step."""
+        found = _expect(self.ask(_EVENTS, id=run_id)["runOrError"], "Run")["eventConnection"]["events"]
+        for event in found:
+            if event["__typename"] == "ExecutionStepFailureEvent":
+                error = event["error"] or {"message": "no error was kept", "errorChain": []}
+                # The outermost error is Dagster's own, around the one that our code raised.
+                raised = error["errorChain"][0]["error"] if error["errorChain"] else error
+                return f"step {event['stepKey']}: {_first_line(raised['message'])}"
+        told = [event["message"] for event in found if event["__typename"] == "RunFailureEvent"]
+        return _first_line(told[-1]) if told else "Dagster does not tell why"
+
     def written(self, table: str) -> list[Written]:
         """What runs wrote to a table, the newest first, as far as Dagster keeps it."""
         found = _expect(self.ask(_WRITTEN, key={"path": table.split(".")})["assetOrError"], "Asset")
@@ -232,6 +250,10 @@ class Dagster:
         selector = {**LOCATION, "sensorName": name}
         found = _expect(self.ask(_SENSOR, selector=selector)["sensorOrError"], "Sensor")
         return _instigator(found["sensorState"], None)
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]
 
 
 def _expect(answer: dict[str, Any], kind: str) -> dict[str, Any]:

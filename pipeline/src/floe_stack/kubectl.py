@@ -62,6 +62,16 @@ class Kubectl:
         found: Object = json.loads(self.run(*arguments))
         return found
 
+    def has_namespace(self) -> bool:
+        """Whether the cluster has the namespace.
+
+        Raises:
+            StackError: It does not answer.
+        """
+        return bool(
+            self.run("get", "namespace", self.namespace, "--ignore-not-found", "--output=name").strip()
+        )
+
     def require_namespace(self) -> None:
         """Make sure that the cluster answers and has the namespace: else every door would be waited for.
 

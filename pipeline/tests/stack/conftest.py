@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
@@ -53,6 +54,14 @@ class Cluster:
         self._pods.append(pod := Pod(name))
         (self.folder / f"{service}.port").write_text(str(pod.port))
         return pod
+
+    def has(self, kind: str, *items: object) -> None:
+        """Let `kubectl get` of a kind print objects."""
+        (self.folder / f"{kind}.json").write_text(json.dumps({"items": items}))
+
+    def logs(self, of: str, *lines: str) -> None:
+        """Let `kubectl logs` of a pod or `<kind>-<name>` print lines."""
+        (self.folder / f"{of}.log").write_text("\n".join(lines))
 
     def pids(self) -> list[int]:
         """Every port-forward that was ever started."""

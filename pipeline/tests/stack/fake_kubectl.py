@@ -1,8 +1,8 @@
 """A kubectl for tests: `port-forward` to ports that a file names, and what `get` prints from files.
 
 Its folder is in FAKE_KUBECTL: `<service>.port` holds the port where the "pod" listens, `<kind>.json` is what
-`get` prints, `pids` collects the processes. A forward ends when its file changes, as kubectl does when its
-pod is gone.
+`get` prints, `<kind>-<name>.log` or `<pod>.log` what `logs` prints, `pids` collects the processes. A forward
+ends when its file changes, as kubectl does when its pod is gone.
 """
 
 import contextlib
@@ -65,9 +65,12 @@ def main():
     elif "get" in words:
         kind = words[words.index("get") + 1]
         answer = FOLDER / f"{kind}.json"
-        if not answer.exists():
+        if answer.exists():
+            print(answer.read_text())
+        elif "--ignore-not-found" not in sys.argv:
             sys.exit(f"Error from server (NotFound): {kind} not found")
-        print(answer.read_text())
+    elif "logs" in words:
+        print((FOLDER / f"{words[words.index('logs') + 1].replace('/', '-')}.log").read_text())
 
 
 main()

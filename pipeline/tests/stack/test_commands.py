@@ -11,8 +11,6 @@ import pytest
 from floe_pipeline.cli import main
 from floe_pipeline.options import Chosen
 from floe_stack.connection import Connection
-from floe_stack.dagster import Run
-from floe_stack.status import Pod, Status, next_step
 
 from .conftest import Cluster
 
@@ -94,39 +92,6 @@ def test_a_batch_of_a_wrong_size_is_refused_before_anything_is_asked(floe: Floe,
     code, said = floe("generate", f"--orders={orders}")
     assert code == 2
     assert f"'{orders}' is not a whole number from 1 to 1000000" in said
-
-
-def pod(name: str, **other: object) -> Pod:
-    known = {"state": "Running", "ready": True, "restarts": 0, "last_end": "", "used": 1, "limit": 2}
-    return Pod(name=name, **(known | other))  # type: ignore[arg-type]
-
-
-RUN = Run("id", "generate_orders_job", "FAILURE", 1, 2, 3, {})
-FULL = {"bronze.orders": 10}
-
-
-@pytest.mark.parametrize(
-    ("status", "wanted"),
-    [
-        (Status(), "nothing is deployed: make deploy-local-full TARGET=testbed"),
-        (
-            Status([pod("cube-6c5f-abcde", ready=False, state="ImagePullBackOff")]),
-            "cube-6c5f-abcde: ImagePullBackOff; see docs/troubleshooting.md#an-image-cannot-be-pulled",
-        ),
-        (
-            Status([pod("dagster-code-6c5f7d-abcde", ready=False, state="CrashLoopBackOff")]),
-            "is not ready (CrashLoopBackOff): make logs SERVICE=dagster-code TARGET=testbed",
-        ),
-        (Status([pod("postgresql-0", ready=False)]), "make logs SERVICE=postgresql TARGET=testbed"),
-        (Status([pod("a-b-c", last_end="OOMKilled")]), "was out of memory"),
-        (Status([pod("a")], problems={"Dagster": "502"}), "Dagster does not answer: 502"),
-        (Status([pod("a")], rows={}), "the tables are empty"),
-        (Status([pod("a")], rows=FULL, run=RUN), "the last run ended as FAILURE"),
-        (Status([pod("a")], rows=FULL), "all is well"),
-    ],
-)
-def test_the_one_next_thing_to_do(status: Status, wanted: str) -> None:
-    assert wanted in next_step(status, "testbed")
 
 
 def test_only_the_command_line_knows_of_this_package() -> None:

@@ -114,6 +114,8 @@ def test_a_cube_that_stays_behind_is_an_error_with_both_numbers() -> None:
         make(FakeDagster(), FakeCube(BEFORE))
 
 
-@pytest.mark.parametrize("query", ["_RUNS", "_DETAILS", "_LAUNCH", "_WRITTEN", "_SCHEDULE", "_SENSOR"])
+@pytest.mark.parametrize(
+    "query", ["_RUNS", "_DETAILS", "_EVENTS", "_LAUNCH", "_WRITTEN", "_SCHEDULE", "_SENSOR"]
+)
 def test_every_question_is_one_that_dagster_understands(query: str) -> None:
     assert validate(create_schema().graphql_schema, parse(getattr(dagster, query))) == []

@@ -202,12 +202,15 @@ def main() -> None:
         wrong = rules.settings(settings) + rules.same_ports(params["ports"])
         found.append(looked("settings", f"{len(settings)} variables", wrong))
         if wrong:  # what was rendered from them would only be wrong once more
-            params["rendered"] = rendered = {}
+            rendered = {}
+    if "tools" in checks:
+        found.append(check_tools(params))
+        if not shutil.which(params["helm"]):  # nor is anything rendered without Helm
+            rendered = {}
     if rendered:
         wrong = [f"chart {name}: {r['error']}" for name, r in rendered.items() if r["error"]]
         found.append(looked("charts", ", ".join(rendered), wrong))
-    if "tools" in checks:
-        found.append(check_tools(params))
+    params["rendered"] = rendered
     if "ports" in checks:
         owners = local_ports.owners(
             params["ports"], namespace=str(settings["floe_namespace"]), context=params["context"] or ""
