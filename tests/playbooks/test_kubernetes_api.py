@@ -28,8 +28,9 @@ class Server(BaseHTTPRequestHandler):
         name = self.path.rpartition("/")[2]
         if name == "cut":
             return
-        status = {"away": 502, "none": 404, "secret": 403}.get(name, 200)
-        body = {502: b"dial tcp: connection refused", 200: b'{"items": [{"a": 1}]}'}.get(
+        status = {"away": 502, "refused": 500, "broken": 500, "none": 404, "secret": 403}.get(name, 200)
+        text = b"dial tcp: connection refused"
+        body = text if name in ("away", "refused") else {200: b'{"items": [{"a": 1}]}'}.get(
             status, json.dumps({"kind": "Status", "message": f"{name} it is"}).encode())
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
@@ -98,7 +99,9 @@ def test_a_body_goes_as_what_it_is(kubernetes_api: ModuleType, kubectl: str) -> 
     ("path", "status", "says"),
     [
         ("/secret", 403, "secret it is"),
-        ("/away", 0, "dial tcp: connection refused"),
+        ("/broken", 500, "broken it is"),
+        ("/away", 0, "dial tcp: connection refused"),  # which kubectl says with either of two statuses
+        ("/refused", 0, "dial tcp: connection refused"),
         ("/cut", 0, "no answer"),
     ],
 )

@@ -63,7 +63,9 @@ class KubernetesApi:
         except (OSError, http.client.HTTPException) as error:
             self._connection.close()
             raise ApiError(f"no answer: {error or type(error).__name__}") from error
-        if answer.status == http.client.BAD_GATEWAY:  # of kubectl, not of the API server
+        # The API server's own failures are JSON; kubectl's, of which there are both, are text.
+        by_kubectl = (http.client.BAD_GATEWAY, http.client.INTERNAL_SERVER_ERROR)
+        if answer.status in by_kubectl and not content.startswith(b"{"):
             raise ApiError(content.decode(errors="replace").strip() or answer.reason)
         if not OK <= answer.status < http.client.MULTIPLE_CHOICES:
             raise ApiError(f"{answer.status} {answer.reason}: {_message(content)}", answer.status)
