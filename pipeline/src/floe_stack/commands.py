@@ -187,8 +187,8 @@ def report(*, target: Target = "local", out: Out = Path("build"), verbose: Verbo
 
     with _stack(target) as (stack, output):
         made = draw(stack, out)
-        failed = [check.id for check in made.checks if not check.passed]
-        output.print(f"{len(made.checks) - len(failed)} of {len(made.checks)} promises hold")
+        failed = [check.id for check in made.looked if not check.passed]
+        output.print(f"{len(made.looked) - len(failed)} of {len(made.looked)} looks at the numbers agree")
         if failed:
             output.print(f"Failed    {', '.join(failed)}", style="red")
         output.print(f"Report    {made.page}")

@@ -31,15 +31,11 @@ class Made:
 
     Attributes:
         page: The file.
-        checks: What the page tells: those made now, then those of the last `make verify`.
-        looked: How many were made now.
-        verified: When the others were made, if there are any.
+        looked: Checks that were made for it.
     """
 
     page: Path
-    checks: list[Check]
-    looked: int
-    verified: datetime | None
+    looked: list[Check]
 
 
 def report(stack: Stack, out: Path) -> Made:
@@ -79,7 +75,7 @@ def report(stack: Stack, out: Path) -> Made:
         ),
         page,
     )
-    return Made(page, [*checks, *earlier], len(checks), verified)
+    return Made(page, checks)
 
 
 def _newest_run(stack: Stack) -> Run:
