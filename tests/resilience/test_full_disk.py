@@ -7,6 +7,7 @@ import time
 
 from floe_stack.checks.pods import bytes_of
 from floe_stack.dagster import GENERATE_JOB
+from floe_stack.lake import ledger_totals
 from floe_stack.stack import Stack
 
 from .conftest import STACK, Record
@@ -38,6 +39,8 @@ def test_the_disk_of_minio_is_full(stack: Stack, record: Record) -> None:
     said = eventually(lambda: _complaint(stack))
     wait_made_anew(stack, tables)
     proof = healed(stack, began)
+    seeded = stack.settings().seed_orders
+    assert ledger_totals(stack.lake().tables())["orders"].rows > seeded, "not seeded as on the first day"
     code, shown = _status()
     assert f"{name}: {why}" in shown
     assert code == 0, "what was evicted and replaced is no fault"

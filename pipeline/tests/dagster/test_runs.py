@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import dagster as dg
 import pytest
@@ -11,7 +11,9 @@ import pytest
 from floe_pipeline.definitions import defs
 from floe_pipeline.defs import assets
 from floe_pipeline.defs.assets import marts, step_of
+from floe_pipeline.lake.catalog import Lake
 from floe_pipeline.lake.ledger import read_ledger
+from floe_pipeline.lake.tables import BRONZE
 from floe_pipeline.transform import runner
 from floe_pipeline.transform.runner import BuildError, NodeResult, TransformResult
 
@@ -163,6 +165,29 @@ def test_a_step_that_met_a_passing_trouble_is_tried_again(
     assert seeded.run("generate_orders_job", {"orders": 3}).success
     assert len(tries) == 2
     assert seeded.rows("gold.orders") == before + 3
+
+
+def test_tables_that_were_lost_in_mid_run_are_left_to_the_seed(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert platform.run("seed_job").success
+    tries = []
+
+    def lose(lake: Lake, **_: object) -> NoReturn:
+        tries.append(1)
+        for spec in BRONZE:
+            lake.catalog.drop_table(spec.identifier)
+        raise OSError("The Access Key Id you provided does not exist in our records")
+
+    monkeypatch.setattr(assets, "append_batch", lose)
+    result = platform.run("generate_orders_job", {"orders": 5})
+    monkeypatch.undo()
+    assert not result.success
+    assert len(tries) == 1
+    (failed,) = result.get_step_failure_events()
+    assert "the sensor seeds them" in str(failed.step_failure_data.error)
+    assert platform.run("seed_job").success
+    assert platform.rows("gold.orders") == platform.settings.seed_orders
 
 
 def test_maintenance_tells_real_counts_of_every_table(seeded: Platform) -> None:

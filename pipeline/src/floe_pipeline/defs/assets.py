@@ -68,7 +68,7 @@ def step_of(run: dg.DagsterRun, step: str) -> Iterator[Work]:
 def bronze(context: dg.AssetExecutionContext, config: BatchConfig) -> Iterator[dg.MaterializeResult[Any]]:
     """Generate one batch and append it to the four tables, exactly once whatever dies meanwhile."""
     with step_of(context.run, "bronze") as work:
-        appended = _append(work, config)
+        appended = _append(work, config, again=context.retry_number > 0 or bool(context.run.parent_run_id))
         origin = lineage.Origin(work.run_id, telemetry.current_trace_id(), context.run.job_name)
         lineage.emit_generate(work.settings, appended, origin=origin)
         known = "was there already" if appended.already_applied else "appended"
@@ -77,9 +77,16 @@ def bronze(context: dg.AssetExecutionContext, config: BatchConfig) -> Iterator[d
             yield dg.MaterializeResult(asset_key=spec.key, metadata=_bronze_facts(work, spec.key, appended))
 
 
-def _append(work: Work, config: BatchConfig) -> AppendResult:
+def _append(work: Work, config: BatchConfig, *, again: bool) -> AppendResult:
     work.lake.ensure_tables()
     settings, ledger = work.settings, read_ledger(work.lake.load(CLAIMS))
+    if again and not ledger and not config.only_when_empty:
+        # Lost with MinIO's emptyDir, perhaps. Tables with this batch in them would not be seeded any more.
+        raise dg.Failure(
+            "bronze is empty: its tables were lost since the first try, or were never seeded;"
+            " the sensor seeds them, then run it again",
+            allow_retries=False,
+        )
     batch_id = work.batch_id
     if ledger and config.only_when_empty:
         batch_id = ledger.batch_id  # asking for the newest batch again completes it, and appends nothing else
