@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
 
 from floe_stack.errors import StackError
-from floe_stack.patience import SECONDS, patiently
+from floe_stack.patience import SECONDS, patiently, until
 
 LOCATION: Final = {"repositoryName": "__repository__", "repositoryLocationName": "floe"}
 WRITERS: Final = ("seed_job", "generate_orders_job", "maintenance_job")
@@ -231,13 +230,8 @@ class Dagster:
         Raises:
             StackError: There still is one.
         """
-        deadline = time.monotonic() + seconds
-        while not self.is_quiet():
-            if time.monotonic() > deadline:
-                raise StackError(
-                    f"runs are still under way after {seconds:.0f} s: {self.url}/runs shows them"
-                )
-            time.sleep(0.3)
+        if not until(self.is_quiet, bool, seconds=seconds, every=0.3):
+            raise StackError(f"runs are still under way after {seconds:.0f} s: {self.url}/runs shows them")
 
     def schedule(self, name: str) -> Instigator:
         """A schedule and its ticks."""

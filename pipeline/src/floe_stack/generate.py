@@ -9,6 +9,7 @@ from typing import Final
 from floe_stack.cube import COUNT
 from floe_stack.dagster import ENDED, GENERATE_JOB, SUCCESS, Run
 from floe_stack.errors import StackError
+from floe_stack.patience import until
 from floe_stack.stack import Stack
 
 LIMIT_SECONDS: Final = 300.0
@@ -71,24 +72,27 @@ def generate(stack: Stack, *, orders: int, customers: int | None = None) -> Hops
     stack.say(f"run {run_id}")
     run: Run | None = None
     asked = began
-    while True:
-        count = stack.cube.number(COUNT)
-        now = time.monotonic()
+
+    def look() -> float | None:
+        """When Cube answered with the orders of the run, once that is over."""
+        nonlocal run, asked
+        count, now = stack.cube.number(COUNT), time.monotonic()
         if not seen or count != seen[-1][1]:
             seen.append((now - began, count))
         if run is None and now - asked > ASK_DAGSTER_SECONDS:
             asked, found = now, dagster.run(run_id)
             run = found if found.status in ENDED else None
-        if run:
-            if run.status != SUCCESS:
-                raise StackError(f"the run ended as {run.status}: {dagster.url}/runs/{run_id} shows why")
-            answered = next((at for at, counted in seen if counted >= run.rows(ORDERS)), None)
-            if answered is not None:
-                return _hops(stack, run, answered)
-        if now - began > LIMIT_SECONDS:
-            wanted = f"Cube counts {count:,} of {run.rows(ORDERS):,} orders" if run else "the run is not over"
-            raise StackError(f"{wanted} after {LIMIT_SECONDS:.0f} s: `make status` shows what waits")
-        time.sleep(ASK_CUBE_SECONDS)
+        if run and run.status != SUCCESS:
+            raise StackError(f"the run ended as {run.status}: {dagster.url}/runs/{run_id} shows why")
+        return next((at for at, counted in seen if counted >= run.rows(ORDERS)), None) if run else None
+
+    answered = until(look, lambda at: at is not None, seconds=LIMIT_SECONDS, every=ASK_CUBE_SECONDS)
+    if run is None or answered is None:
+        wanted = (
+            f"Cube counts {seen[-1][1]:,} of {run.rows(ORDERS):,} orders" if run else "the run is not over"
+        )
+        raise StackError(f"{wanted} after {LIMIT_SECONDS:.0f} s: `make status` shows what waits")
+    return _hops(stack, run, answered)
 
 
 def _hops(stack: Stack, run: Run, answered: float) -> Hops:

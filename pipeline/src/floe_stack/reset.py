@@ -13,6 +13,7 @@ from floe_stack.checks.lake import place_of, vended
 from floe_stack.cube import COUNT
 from floe_stack.dagster import SEED_JOB, SUCCESS
 from floe_stack.errors import StackError
+from floe_stack.patience import until
 from floe_stack.stack import Stack
 
 SEED_SECONDS: Final = 300.0
@@ -55,7 +56,8 @@ def reset_data(stack: Stack) -> Reset:
         stack.say(f"dropping {name}")
         lake.lake.catalog.drop_table(name)
     removed = sum(_remove(*each) for each in files)
-    return _wait_for_seed(stack, sorted(tables), removed, before, began)
+    run, orders = _wait_for_seed(stack, before)
+    return Reset(sorted(tables), removed, run, orders, time.monotonic() - began)
 
 
 def _remove(client: Minio, bucket: str, names: list[str]) -> int:
@@ -67,24 +69,28 @@ def _remove(client: Minio, bucket: str, names: list[str]) -> int:
     return len(names)
 
 
-def _wait_for_seed(stack: Stack, tables: list[str], removed: int, before: set[str], began: float) -> Reset:
-    while time.monotonic() - began < SEED_SECONDS:
+def _wait_for_seed(stack: Stack, before: set[str]) -> tuple[str, int]:
+    """The run that seeded, and the orders that Cube then counted."""
+
+    def look() -> tuple[str, int] | None:
         seed = next((run for run in stack.dagster.runs(SEED_JOB) if run.id not in before), None)
         if seed is None:
             stack.say("waiting for the sensor to see that the tables are empty")
-        elif seed.status != SUCCESS:
-            if seed.ended:
-                raise StackError(
-                    f"the seed ended as {seed.status}: {stack.dagster.url}/runs/{seed.id} shows why"
-                )
-            stack.say(f"seeding: run {seed.id} is {seed.status.lower()}")
-        else:
+        elif seed.status == SUCCESS:
             wanted, counted = stack.dagster.run(seed.id).rows("gold.orders"), _counted(stack)
             if counted is not None and counted >= wanted:
-                return Reset(tables, removed, seed.id, counted, time.monotonic() - began)
+                return seed.id, counted
             stack.say("waiting for Cube")
-        time.sleep(0.3)
-    raise StackError(f"no seed within {SEED_SECONDS:.0f} s: `make status` shows what waits")
+        elif seed.ended:
+            raise StackError(f"the seed ended as {seed.status}: {stack.dagster.url}/runs/{seed.id} shows why")
+        else:
+            stack.say(f"seeding: run {seed.id} is {seed.status.lower()}")
+        return None
+
+    seeded = until(look, bool, seconds=SEED_SECONDS, every=0.3)
+    if seeded is None:
+        raise StackError(f"no seed within {SEED_SECONDS:.0f} s: `make status` shows what waits")
+    return seeded
 
 
 def _counted(stack: Stack) -> int | None:

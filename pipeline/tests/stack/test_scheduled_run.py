@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from floe_stack import patience
 from floe_stack.checks import data
 from floe_stack.errors import StackError
 
@@ -30,6 +31,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(data, "time", made)
+    monkeypatch.setattr(patience, "time", made)
     return made
 
 

@@ -20,6 +20,7 @@ from floe_stack.errors import StackError
 from floe_stack.generate import ORDERS, generate
 from floe_stack.lake import row_counts
 from floe_stack.measure import machine, percentile, spread
+from floe_stack.patience import until
 from floe_stack.stack import Stack
 
 SEED_PROMISE, SEED_OURS = 120, 20
@@ -115,23 +116,32 @@ def _next_scheduled(stack: Stack, schedule: Instigator, due: float, after: Run |
             " come back then, or set scheduleCron"
         )
     began = time.monotonic()
-    due_at, may_begin_late = began + max(due, 0), not schedule.ticks
-    while time.monotonic() < due_at + RUN_SECONDS:
-        run = _last_scheduled(stack)
-        if run and (after is None or run.id != after.id):
-            return run, time.monotonic() - began
-        left = due_at - time.monotonic()
-        if may_begin_late and left < -TICK_SECONDS:
-            # A daemon that sees a schedule for the first time at a tick begins with the one after.
-            may_begin_late = False
-            schedule = stack.dagster.schedule(SCHEDULE)
-            if not schedule.ticks and schedule.next_at:
-                due_at = time.monotonic() + schedule.next_at - time.time()
-        stack.say(f"the schedule ticks in {left:.0f} s" if left > 0 else "the schedule's run is under way")
-        time.sleep(1)
+    run = _run_of_tick(stack, due, RUN_SECONDS if schedule.ticks else TICK_SECONDS, after)
+    if run is None and not schedule.ticks:
+        # A daemon that sees a schedule for the first time at a tick begins with the one after.
+        schedule = stack.dagster.schedule(SCHEDULE)
+        due = schedule.next_at - time.time() if schedule.next_at and not schedule.ticks else 0
+        run = _run_of_tick(stack, due, RUN_SECONDS, after)
+    if run:
+        return run, time.monotonic() - began
     newest = stack.dagster.schedule(SCHEDULE).ticks[:1]
     told = f"{newest[0].status} {newest[0].reason}" if newest else "it did not tick"
     raise StackError(f"no scheduled run ended within {RUN_SECONDS:.0f} s of its tick: {told}")
+
+
+def _run_of_tick(stack: Stack, due: float, seconds: float, after: Run | None) -> Run | None:
+    """The run of a tick that is due in so many seconds; None when it has not ended so many seconds later."""
+    due_at = time.monotonic() + max(due, 0)
+
+    def look() -> Run | None:
+        run = _last_scheduled(stack)
+        if run and (after is None or run.id != after.id):
+            return run
+        left = due_at - time.monotonic()
+        stack.say(f"the schedule ticks in {left:.0f} s" if left > 0 else "the schedule's run is under way")
+        return None
+
+    return until(look, bool, seconds=max(due, 0) + seconds, every=1)
 
 
 def _on_demand(stack: Stack) -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 from floe_pipeline.lake.tables import BRONZE, GOLD
@@ -11,6 +10,7 @@ from floe_stack.dagster import GENERATE_JOB, SUCCESS, Run
 from floe_stack.errors import StackError
 from floe_stack.explain import explain
 from floe_stack.observed import Span, dataset_node, lineage_of, trace, traces_of_run, upstream_of
+from floe_stack.patience import until
 from floe_stack.stack import Stack
 
 CATALOG: Final = "floe"
@@ -27,31 +27,50 @@ def _newest_run(stack: Stack) -> Run:
 
 def _trace(stack: Stack) -> list[Finding]:
     run = _newest_run(stack)
-    appends = {f"{spec.identifier}" for spec in BRONZE if _rows_appended(run, spec.identifier)}
-    publishes = {name for name in run.written if name in {spec.identifier for spec in GOLD}}
-    deadline = time.monotonic() + COME_SECONDS
-    while True:
-        spans = trace(stack.jaeger, run.trace_id)
-        by_kind = {
-            kind: {str(span.tags["iceberg.table"]): span for span in spans if span.name.startswith(kind)}
-            for kind in (APPEND, PUBLISH)
-        }
-        dbt = sorted({span.name for span in spans if span.name.startswith("dbt")})
-        wrong = [f"no span {APPEND} of {table}" for table in sorted(appends - by_kind[APPEND].keys())]
-        wrong += [f"no span {PUBLISH} of {table}" for table in sorted(publishes - by_kind[PUBLISH].keys())]
-        wrong += [] if dbt else ["no span of dbt"]
-        wrong += (
-            [] if any(span.name == run.job for span in spans) else [f"no span {run.job} around all others"]
-        )
-        if not wrong or time.monotonic() > deadline:
-            break
-        time.sleep(0.5)
+    spans = until(
+        lambda: trace(stack.jaeger, run.trace_id),
+        lambda spans: not _missing_spans(run, spans),
+        seconds=COME_SECONDS,
+        every=0.5,
+    )
+    wrong = _missing_spans(run, spans)
     traces = traces_of_run(stack.jaeger, run.id)
     if traces != {run.trace_id}:
         wrong.append(f"Jaeger has {len(traces)} traces of run {run.id}, not one")
-    wrong += _other_snapshots(run, by_kind[PUBLISH])
-    seen = f"one trace of {len(spans)} spans, {len(dbt)} kinds of dbt, {len(appends | publishes)} commits"
+    wrong += _other_snapshots(run, _by_table(spans, PUBLISH))
+    dbt, commits = _of_dbt(spans), _appends(run) | _publishes(run)
+    seen = f"one trace of {len(spans)} spans, {len(dbt)} kinds of dbt, {len(commits)} commits"
     return [judged(wrong, seen, run=run.id, trace=run.trace_id, spans=len(spans), dbt=dbt)]
+
+
+def _missing_spans(run: Run, spans: list[Span]) -> list[str]:
+    """Spans that the run should have left and did not, or not yet."""
+    wrong = [
+        f"no span {APPEND} of {table}" for table in sorted(_appends(run) - _by_table(spans, APPEND).keys())
+    ]
+    wrong += [
+        f"no span {PUBLISH} of {table}"
+        for table in sorted(_publishes(run) - _by_table(spans, PUBLISH).keys())
+    ]
+    wrong += [] if _of_dbt(spans) else ["no span of dbt"]
+    wrong += [] if any(span.name == run.job for span in spans) else [f"no span {run.job} around all others"]
+    return wrong
+
+
+def _appends(run: Run) -> set[str]:
+    return {spec.identifier for spec in BRONZE if _rows_appended(run, spec.identifier)}
+
+
+def _publishes(run: Run) -> set[str]:
+    return run.written.keys() & {spec.identifier for spec in GOLD}
+
+
+def _by_table(spans: list[Span], kind: str) -> dict[str, Span]:
+    return {str(span.tags["iceberg.table"]): span for span in spans if span.name.startswith(kind)}
+
+
+def _of_dbt(spans: list[Span]) -> list[str]:
+    return sorted({span.name for span in spans if span.name.startswith("dbt")})
 
 
 def _rows_appended(run: Run, table: str) -> int:
@@ -70,23 +89,28 @@ def _other_snapshots(run: Run, spans: dict[str, Span]) -> list[str]:
 
 
 def _lineage(stack: Stack) -> list[Finding]:
-    wrong, sizes = [], {}
-    deadline = time.monotonic() + COME_SECONDS
+    graphs = until(
+        lambda: {spec.identifier: lineage_of(stack.marquez, CATALOG, spec.identifier) for spec in GOLD},
+        lambda graphs: all(_sources(graph, table) for table, graph in graphs.items()),
+        seconds=COME_SECONDS,
+        every=0.5,
+    )
+    wrong, sizes = [], {table: len(graph) for table, graph in graphs.items()}
     for spec in GOLD:
-        while True:
-            graph = lineage_of(stack.marquez, CATALOG, spec.identifier)
-            upstream = upstream_of(graph, dataset_node(CATALOG, spec.identifier))
-            sources = {node for node in upstream if node.startswith(dataset_node(CATALOG, "bronze."))}
-            if sources or time.monotonic() > deadline:
-                break
-            time.sleep(0.5)
-        sizes[spec.identifier] = len(graph)
-        if not sources:
+        graph = graphs[spec.identifier]
+        upstream = upstream_of(graph, dataset_node(CATALOG, spec.identifier))
+        if not _sources(graph, spec.identifier):
             wrong.append(f"{spec.identifier}: Marquez shows no way back to bronze ({len(graph)} nodes)")
         elif f"job:floe:dbt.{spec.name}" not in upstream:
             wrong.append(f"{spec.identifier}: it is not made by dbt.{spec.name} in Marquez' graph")
     seen = f"{len(GOLD) - len(wrong)} of {len(GOLD)} marts lead back to bronze; {max(sizes.values())} nodes"
     return [judged(wrong, seen, nodes=sizes)]
+
+
+def _sources(graph: dict[str, list[str]], table: str) -> set[str]:
+    """Bronze tables that a table is made from."""
+    upstream = upstream_of(graph, dataset_node(CATALOG, table))
+    return {node for node in upstream if node.startswith(dataset_node(CATALOG, "bronze."))}
 
 
 def _explained(stack: Stack) -> list[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, Final
@@ -13,6 +12,7 @@ from floe_pipeline.verify.totals import Quantity, Unit, check_totals
 from floe_stack.checks.finding import Finding, Question
 from floe_stack.cube import ask_sql
 from floe_stack.lake import copied, ledger_totals, snapshot_ids
+from floe_stack.patience import until
 from floe_stack.stack import Stack
 
 ATTEMPTS: Final = 6  # how often a lake that is being written to is looked at again
@@ -112,12 +112,12 @@ def _equal(stack: Stack) -> list[Finding]:
 
 def _asked_until_fresh(stack: Stack, lake_only: Check) -> Check:
     """Cube may lag a commit by seconds, never for good."""
-    deadline = time.monotonic() + FRESH_SECONDS
-    while True:
-        total = with_cube(lake_only, {place: ask(stack) for place, ask in PLACES.items()})
-        if total.passed or time.monotonic() > deadline:
-            return total
-        time.sleep(0.5)
+    return until(
+        lambda: with_cube(lake_only, {place: ask(stack) for place, ask in PLACES.items()}),
+        lambda total: total.passed,
+        seconds=FRESH_SECONDS,
+        every=0.5,
+    )
 
 
 def _seen(check: Check, snapshots: Mapping[str, int | None] | None) -> str:
