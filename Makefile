@@ -8,7 +8,7 @@ FLOE    := .venv/bin/floe
 unexport PYTHONDONTWRITEBYTECODE
 PYTHONS := 3.11 3.12 3.13
 # What depends on the interpreter most, and needs no minute of it; .venv's Python runs everything.
-UNIT_TESTS := $(addprefix pipeline/tests/,synthetic verify catalog/test_contract.py lake/test_settings.py lake/test_publish.py)
+UNIT_TESTS := $(addprefix pipeline/tests/,synthetic verify catalog/contract lake/test_settings.py lake/test_publish.py)
 
 .PHONY: help
 help:

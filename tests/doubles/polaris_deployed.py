@@ -78,7 +78,7 @@ def run(root: dict[str, str], polaris: int, minio: int, more: list[str]) -> int:
         "FLOE_POLARIS_STORAGE": json.dumps(storage),
     }
     # -k: the same tests run against floe_catalog in this process in every other run
-    tests = ["pipeline/tests/catalog/test_contract.py", "-k", "polaris", "--quiet"]
+    tests = ["pipeline/tests/catalog/contract", "-k", "polaris", "--quiet"]
     command = [sys.executable, "-m", "pytest", *tests, *more]
     return subprocess.run(command, cwd=CHECKOUT, env={**os.environ, **variables}, check=False).returncode
 
