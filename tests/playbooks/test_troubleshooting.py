@@ -11,6 +11,8 @@ from types import ModuleType
 
 import pytest
 
+from floe_stack import faults
+
 CHECKOUT = Path(__file__).parents[2]
 PAGE = CHECKOUT / "docs/troubleshooting.md"
 # What speaks to users. Tests and molecule only repeat what these say.
@@ -68,6 +70,11 @@ def test_every_relative_link_leads_somewhere() -> None:
 def test_every_remedy_of_a_release_is_a_heading(release_state: ModuleType) -> None:
     named = {value for name, value in vars(release_state).items() if name.startswith("REMEDY_")}
     assert named | set(release_state.HOPELESS_WAITING.values()) <= _anchors(PAGE)
+
+
+def test_a_deploy_and_the_doctor_send_to_the_same_heading(release_state: ModuleType) -> None:
+    crash = {"CrashLoopBackOff": release_state.REMEDY_CRASH}
+    assert faults.WAITING == release_state.HOPELESS_WAITING | crash
 
 
 def _quotations() -> list[str]:
