@@ -74,7 +74,7 @@ def test_every_remedy_of_a_release_is_a_heading(release_state: ModuleType) -> No
 
 def test_a_deploy_and_the_doctor_send_to_the_same_heading(release_state: ModuleType) -> None:
     crash = {"CrashLoopBackOff": release_state.REMEDY_CRASH}
-    assert faults.WAITING == release_state.HOPELESS_WAITING | crash
+    assert release_state.HOPELESS_WAITING | crash == faults.WAITING
 
 
 def _quotations() -> list[str]:
