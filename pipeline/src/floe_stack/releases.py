@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from floe_stack.kubectl import Kubectl, Object, secret_values
@@ -18,10 +18,9 @@ DEPLOYED: Final = "deployed"
 class Release:
     """A revision of a release, and Helm's word for it: deployed, superseded, failed, pending-upgrade ..."""
 
-    name: str
     revision: int
     status: str
-    secret: Object
+    secret: Object = field(default_factory=dict, compare=False, repr=False)
 
     def unpacked(self) -> str:
         """All that Helm knows of it, as JSON: chart, values, manifest."""
@@ -34,13 +33,13 @@ class Release:
         return {each["name"]: each["version"] for each in chart.get("dependencies") or ()}
 
 
-def revisions(kubectl: Kubectl) -> list[Release]:
-    """Every revision that Helm keeps, the oldest first."""
+def revisions(kubectl: Kubectl) -> list[tuple[str, Release]]:
+    """Every revision that Helm keeps, with the name of its release, the oldest first."""
     kept = [(secret["metadata"]["labels"], secret) for secret in kubectl.items("secrets", KEPT_BY_HELM)]
-    found = [Release(of["name"], int(of["version"]), of["status"], secret) for of, secret in kept]
-    return sorted(found, key=lambda release: release.revision)
+    found = [(of["name"], Release(int(of["version"]), of["status"], secret)) for of, secret in kept]
+    return sorted(found, key=lambda each: each[1].revision)
 
 
 def newest(kubectl: Kubectl) -> dict[str, Release]:
     """The newest revision of each release."""
-    return {release.name: release for release in revisions(kubectl)}
+    return dict(revisions(kubectl))

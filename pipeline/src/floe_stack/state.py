@@ -14,6 +14,7 @@ from floe_stack.dagster import FAILURE, GENERATE_JOB, SCHEDULE, SEED_JOB, SENSOR
 from floe_stack.errors import StackError
 from floe_stack.kubectl import Object
 from floe_stack.lake import row_counts
+from floe_stack.releases import Release, newest
 from floe_stack.stack import Stack
 
 Told = TypeVar("Told")
@@ -53,14 +54,6 @@ class Pod:
         """Name of the Deployment or StatefulSet that it belongs to."""
         of_deployment = re.fullmatch(r"(.+)-[a-z0-9]+-[a-z0-9]{5}", self.name)
         return of_deployment[1] if of_deployment else self.name.rpartition("-")[0]
-
-
-@dataclass(frozen=True)
-class Release:
-    """The newest revision of a release, and Helm's word for it: deployed, failed, pending-upgrade ..."""
-
-    revision: int
-    status: str
 
 
 @dataclass
@@ -119,7 +112,7 @@ def look(stack: Stack, say: Callable[[str], None] = lambda _: None) -> State:
             state.problems[name] = str(error).strip().partition("\n")[0]
             return None
 
-    state.releases = ask("Helm", lambda: _releases(stack)) or {}
+    state.releases = ask("Helm", lambda: newest(stack.kubectl)) or {}
     state.failed_hooks = ask("the deploy's Jobs", lambda: _failed_hooks(stack)) or {}
     pods = ask("Kubernetes", lambda: _pods(stack)) or []
     state.pods = [pod for pod in pods if pod.state != EVICTED]
@@ -132,12 +125,6 @@ def look(stack: Stack, say: Callable[[str], None] = lambda _: None) -> State:
         ask("Jaeger", lambda: stack.jaeger, "jaeger")
         ask("Marquez", lambda: stack.marquez, "marquez", "marquez-web")
     return state
-
-
-def _releases(stack: Stack) -> dict[str, Release]:
-    labels = [item["metadata"]["labels"] for item in stack.kubectl.items("secrets", "--selector=owner=helm")]
-    in_order = sorted(labels, key=lambda each: int(each["version"]))
-    return {each["name"]: Release(int(each["version"]), each["status"]) for each in in_order}
 
 
 def _failed_hooks(stack: Stack) -> dict[str, str]:

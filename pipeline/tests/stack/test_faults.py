@@ -12,7 +12,8 @@ from floe_stack import doctor, faults
 from floe_stack.connection import Connection
 from floe_stack.dagster import Instigator, Run
 from floe_stack.faults import PAGE, findings, next_step
-from floe_stack.state import Pod, Release, State
+from floe_stack.releases import Release
+from floe_stack.state import Pod, State
 
 TROUBLESHOOTING = Path(__file__).parents[3] / PAGE
 RELEASES = {name: Release(1, "deployed") for name in ("floe-infrastructure", "floe-dagster", "floe-cube")}

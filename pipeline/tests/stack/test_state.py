@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from floe_stack.connection import Connection
+from floe_stack.releases import Release
 from floe_stack.stack import open_stack
-from floe_stack.state import Release, State, look
+from floe_stack.state import State, look
 
 from .conftest import Cluster
 

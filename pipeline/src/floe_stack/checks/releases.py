@@ -19,11 +19,8 @@ EXACT: Final = re.compile(r"\d+\.\d+\.\d+")
 
 
 def _deployed(stack: Stack) -> list[Finding]:
-    found = {
-        release.name: release.revision
-        for release in releases.revisions(stack.kubectl)
-        if release.status == DEPLOYED
-    }
+    kept = releases.revisions(stack.kubectl)
+    found = {name: release.revision for name, release in kept if release.status == DEPLOYED}
     wrong = [f"release {name} is not deployed" for name in RELEASES if name not in found]
     seen = ", ".join(f"{name} revision {found[name]}" for name in RELEASES if name in found)
     return [judged(wrong, seen, revisions=found)]
