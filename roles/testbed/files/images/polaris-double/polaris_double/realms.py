@@ -88,6 +88,8 @@ class Realms:
 
     def bootstrap(self, realm: str, client_id: str, client_secret: str) -> bool:
         """Keep a realm's root credentials; False, and nothing changed, where it was bootstrapped before."""
+        if self.root(realm):  # an insert that is refused would stand in PostgreSQL's log, secret and all
+            return False
         row = {"realm": realm, "client_id": client_id, "client_secret": client_secret}
         try:
             with self._engine.begin() as connection:
