@@ -46,6 +46,13 @@ def restarts(stack: Stack, part: str) -> list[tuple[str, int]]:
     ]
 
 
+def is_ready(stack: Stack, part: str) -> bool:
+    """Whether a part's one pod is."""
+    (pod,) = pods(stack, part)
+    ready: bool = pod["status"]["containerStatuses"][0]["ready"]
+    return ready
+
+
 def workload(part: str) -> str:
     """Kind and name of what makes a part's pods."""
     return f"statefulset/{part}" if part in STATEFUL else f"deployment/{part}"

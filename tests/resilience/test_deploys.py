@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from floe_stack import releases
 from floe_stack.doors import DOORS, Door
@@ -18,9 +16,8 @@ from floe_stack.stack import Stack
 from waiting import until
 
 from .conftest import Record
+from .deploys import ROOT, play
 
-ROOT = Path(__file__).parents[2]
-ARGUMENTS: list[str] = json.loads(os.environ.get("FLOE_DEPLOY_ARGUMENTS", "[]"))
 DOCUMENTED = re.compile(r"^kubectl -n floe port-forward service/(\S+) ([\d: ]+?) +#", re.MULTILINE)
 TARGETS = (
     "deploy-local-full",
@@ -30,19 +27,6 @@ TARGETS = (
     "undeploy-local",
 )
 HELM = ROOT / "build/testbed/bin/helm"
-
-
-def play(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """A deploy as a user starts it, with what the scenario deployed with."""
-    settings = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "false"}
-    return subprocess.run(
-        ["ansible-playbook", "-i", "inventory/testbed", "deploy.yml", *ARGUMENTS, *arguments],
-        cwd=ROOT,
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 @contextmanager
