@@ -49,6 +49,7 @@ class Lake:
         self.lineage = True
         self.dagster = True
         self.lost: set[LostTable] = set()
+        self.tables: list[dict[str, str]] = []
         self.database = True
         self.bucket = True
         self.storage_user = True
@@ -95,7 +96,7 @@ def address(lake: Lake) -> Iterator[str]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
             self.send_response(lake.answer(self.command, self.path, body))
             self.end_headers()
-            self.wfile.write(json.dumps({"access_token": "t"}).encode())
+            self.wfile.write(json.dumps({"access_token": "t", "identifiers": lake.tables}).encode())
 
         def do_POST(self) -> None:
             self.do_GET()
@@ -208,19 +209,22 @@ def test_a_dagster_that_is_not_deployed_is_not_missed(
     assert (keeper.problem, lake.restarted) == (None, [])
 
 
-@pytest.mark.parametrize("was_well", [True, False], ids=["lost", "being installed"])
+@pytest.mark.parametrize("tables", [["orders"], []], ids=["in use", "being installed"])
 def test_a_lost_storage_restarts_polaris_which_remembers_its_keys(
-    lake: Lake, monkeypatch: pytest.MonkeyPatch, was_well: bool
+    lake: Lake, address: str, monkeypatch: pytest.MonkeyPatch, tables: list[str]
 ) -> None:
+    """Also when the keeper was away as it was lost: it asks the catalog, and remembers nothing itself."""
+    environment = {**ENVIRONMENT, "FLOE_CATALOG_URI": address}
+    keeper = keeping.Keeper(environment, Settings(), lake)  # type: ignore[arg-type]
+    lake.tables = [{"name": name} for name in tables]
     outcomes = [1, 0, 0]
     made = [[storage_user.USER], [], []]
     monkeypatch.setattr(keeping, "ensure", lambda environment: made.pop(0))
     monkeypatch.setattr(
         keeping.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, outcomes.pop(0))
     )
-    keeper = keeping.Keeper(ENVIRONMENT, Settings(), lake, was_well=was_well)  # type: ignore[arg-type]
     assert [keeper.repair() for _ in range(3)] == [False, True, True]
-    assert lake.restarted == (["polaris"] if was_well else []), "once, when the catalog is there again"
+    assert lake.restarted == (["polaris"] if tables else []), "once, when the catalog is there again"
 
 
 def test_storage_or_catalog_that_tell_nothing_about_files_are_a_problem(

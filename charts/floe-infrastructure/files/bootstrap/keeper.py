@@ -121,7 +121,6 @@ class Keeper:
         problem: what is wrong at the moment, None when nothing is.
         times: how often in a row something was missing though everything was up.
         looked: when the last look ended, on the monotonic clock.
-        was_well: whether all has been well before, so that what is missing now was lost.
         storage_is_new: whether Polaris has yet to forget keys of the storage that there was before.
         catalog: Polaris, whose realm may be gone from the database.
         lineage: Marquez, whose tables may be gone from it.
@@ -135,7 +134,6 @@ class Keeper:
     problem: str | None = "not looked yet"
     times: int = 0
     looked: float = field(default_factory=time.monotonic)
-    was_well: bool = False
     storage_is_new: bool = False
     catalog: Suspect = field(default_factory=lambda: Suspect("polaris"))
     lineage: Suspect = field(default_factory=lambda: Suspect("marquez"))
@@ -168,12 +166,7 @@ class Keeper:
             return f"the storage user of Polaris: {getattr(error, 'code', 'no answer')}"
         for user, namespace in (("CATALOG", "bronze"), ("CUBE", "gold")):
             try:
-                token = self._token(user)
-                token.raise_for_status()
-                name = self.environment["FLOE_CATALOG_NAME"]
-                url = f"{self._catalog}/v1/{name}/namespaces/{namespace}/tables"
-                bearer = {"Authorization": f"Bearer {token.json()['access_token']}"}
-                self.client.get(url, headers=bearer).raise_for_status()
+                self._tables(user, namespace)
             except httpx.HTTPError as error:
                 return f"namespace {namespace} of the catalog: {str(error).partition(chr(10))[0]}"
         try:
@@ -184,6 +177,7 @@ class Keeper:
 
     def repair(self) -> bool:
         """Run the bootstrap; True when it succeeded."""
+        in_use = self._has_tables()
         try:
             made = ensure(self.environment)
         except UNREACHABLE as error:
@@ -191,7 +185,7 @@ class Keeper:
             return False
         for change in made:
             say(f"made {change}")
-        self.storage_is_new |= self.was_well and USER in made
+        self.storage_is_new |= in_use and USER in made
         done = subprocess.run(["floe", "bootstrap"], env=dict(self.environment), check=False)  # noqa: S607 - the image's PATH
         if done.returncode == 0 and self.storage_is_new:
             self._restart(
@@ -222,6 +216,24 @@ class Keeper:
                 "scope": "PRINCIPAL_ROLE:ALL",
             },
         )
+
+    def _tables(self, user: str, namespace: str) -> list[dict[str, object]]:
+        """What a user may see of a namespace; raises httpx.HTTPError."""
+        token = self._token(user)
+        token.raise_for_status()
+        url = f"{self._catalog}/v1/{self.environment['FLOE_CATALOG_NAME']}/namespaces/{namespace}/tables"
+        bearer = {"Authorization": f"Bearer {token.json()['access_token']}"}
+        answer = self.client.get(url, headers=bearer)
+        answer.raise_for_status()
+        found: list[dict[str, object]] = answer.json()["identifiers"]
+        return found
+
+    def _has_tables(self) -> bool:
+        """Whether the lake was in use, so that Polaris may have handed out keys."""
+        try:
+            return bool(self._tables("CATALOG", "bronze"))
+        except httpx.HTTPError:
+            return False
 
     def _servers_are_up(self) -> bool:
         """Polaris and MinIO call themselves ready."""
@@ -261,7 +273,6 @@ class Keeper:
         if problem != self.problem:
             say(problem or "all is well")
         self.problem = problem
-        self.was_well |= problem is None
 
 
 def database_is_up() -> bool:
