@@ -132,11 +132,15 @@ def ask_cube(stack: Stack, query: dict[str, Any]) -> tuple[int, str]:
     return answer.status_code, str(said.get("error") or said.get("data"))
 
 
-def fresh_question() -> dict[str, Any]:
-    """A query about a column that nothing else here asks for, so that no cache holds its answer."""
+def fresh_question(column: str) -> dict[str, Any]:
+    """A question whose answer no cache holds.
+
+    Args:
+        column: A dimension of Orders that nobody asked for since Cube started; DuckDB keeps what it has read.
+    """
     return {
         "measures": ["Orders.count"],
-        "dimensions": ["Orders.customer_id"],
+        "dimensions": [f"Orders.{column}"],
         "order": {"Orders.count": "desc"},
         "limit": 1 + time.time_ns() % 997,
     }

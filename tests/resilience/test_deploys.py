@@ -123,10 +123,11 @@ def test_each_part_has_its_make_target(record: Record) -> None:
 def test_every_chart_is_linted_and_rendered_without_a_complaint(stack: Stack, record: Record) -> None:
     charts = list((ROOT / "build/charts" / stack.connection.namespace).glob("floe-*/"))
     assert len(charts) == 3
+    version = stack.kubectl.json("version", "--output", "json")["serverVersion"]["gitVersion"]
     began = time.monotonic()
     for chart in charts:
         for action in ("lint", "template"):
-            command = [HELM, action, chart, "--values", f"{chart}.values.yaml"]
+            command = [HELM, action, chart, "--values", f"{chart}.values.yaml", "--kube-version", version]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
             assert not re.search(r"\[(WARNING|ERROR)\]", done.stdout), done.stdout
