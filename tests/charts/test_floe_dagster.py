@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -171,15 +173,28 @@ def test_changed_instance_restarts_everything(render: Render, rendered: Manifest
         assert changed.pod(name).annotations != rendered.pod(name).annotations
 
 
-def test_programs_wait_for_the_database_at_each_start(rendered: Manifests) -> None:
-    for name, program in (
-        ("dagster-webserver", "dagster-webserver"),
-        ("dagster-daemon", "dagster-daemon run"),
-    ):
-        container = rendered.pod(name).spec.containers[0]
-        waits, starts = container.command[-1].split("exec " + program)
-        assert "/dev/tcp/postgresql/5432" in waits
-        assert "--workspace /etc/dagster/workspace.yaml" in starts
+@pytest.mark.parametrize(
+    ("name", "program", "needed"),
+    [
+        ("dagster-webserver", "dagster-webserver", ["database"]),
+        ("dagster-daemon", "dagster-daemon run", ["database", "code"]),
+    ],
+)
+def test_a_program_starts_once_what_it_needs_is_there(
+    rendered: Manifests, name: str, program: str, needed: list[str]
+) -> None:
+    waits, starts = rendered.pod(name).spec.containers[0].command[-1].split("exec " + program)
+    assert "--workspace /etc/dagster/workspace.yaml" in starts
+    addresses = {"database": "postgresql:5432", "code": "dagster-code:4266"}
+    found = {each: waits.count(address) for each, address in addresses.items()}
+    assert found == {each: int(each in needed) for each in addresses}
+    with contextlib.ExitStack() as servers:
+        script = f"set -e\n{waits}\necho started"
+        for each in needed:
+            port = servers.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            script = script.replace(addresses[each], f"127.0.0.1:{port}")
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=10, check=True)
+    assert done.stdout == "started\n"
 
 
 def test_a_run_under_way_may_end(render: Render, rendered: Manifests, code: Container) -> None:

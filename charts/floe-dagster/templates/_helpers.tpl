@@ -107,15 +107,22 @@ securityContext:
 {{- end }}
 
 {{/*
-Shell lines that wait for the database: without it webserver and daemon would end, and their next try comes late. It stands
-before each start and not in an init container, which would not be run again when the container alone is restarted.
+Shell lines that wait for what a program cannot do without (a list of host:port). They stand before each start and not in an
+init container, which would not be run again when the container alone is restarted.
 */}}
-{{- define "floe.waitForDatabase" -}}
-until (exec 3<>/dev/tcp/{{ .Values.database.host }}/{{ .Values.database.port }}) 2>/dev/null; do
-  [[ -n ${waiting:-} ]] || echo "waiting for {{ .Values.database.host }}:{{ .Values.database.port }}"
-  waiting=yes
-  sleep 1
+{{- define "floe.waitFor" -}}
+for needed in {{ join " " . }}; do
+  until (exec 3<>"/dev/tcp/${needed%:*}/${needed#*:}") 2>/dev/null; do
+    [[ ${waiting:-} == "$needed" ]] || echo "waiting for $needed"
+    waiting=$needed
+    sleep 1
+  done
 done
+{{- end }}
+
+{{- /* Without it webserver and daemon would end, and their next try comes late. */}}
+{{- define "floe.databaseAddress" -}}
+{{ .Values.database.host }}:{{ .Values.database.port }}
 {{- end }}
 
 {{- define "floe.mounts" -}}
