@@ -3,6 +3,7 @@
 const os = require('os');
 const path = require('path');
 const { DuckDBDriver } = require('@cubejs-backend/duckdb-driver');
+const { mend, quoted } = require('./connection');
 const { tracing } = require('./traces');
 
 function setting(name, pattern = /./, wanted = 'not empty') {
@@ -11,8 +12,6 @@ function setting(name, pattern = /./, wanted = 'not empty') {
   if (!pattern.test(value)) throw new Error(`${name} cannot be used: it must be ${wanted}`);
   return value;
 }
-
-const quoted = (text) => `'${text.replaceAll("'", "''")}'`;
 
 const catalogUri = setting('FLOE_CATALOG_URI', /^https?:\/\/[^/]+/, 'a URL such as http://polaris:8181/api/catalog');
 const freshnessSeconds = Number(setting('FLOE_CUBE_FRESHNESS_SECONDS', /^[1-9]\d{0,3}$/, 'a whole number from 1 to 9999'));
@@ -48,34 +47,15 @@ const ATTACH_LAKE = `
 // being attached anew.
 const LAKE_FAILED = /^((Catalog|Connection|HTTP|IO|Invalid Configuration|Network|Permission) Error|Binder Error: Catalog "lake")/;
 
-// The parts of a statement in which a question mark is no placeholder, and placeholders.
-const PARTS = /'[^']*'|"[^"]*"|--.*|\/\*[^]*?\*\/|\?/g;
-
-/** A statement with its values in it, or nothing when they are not all texts that SQL can hold, or not as many. */
-function withValues(sql, values) {
-  if (values.some((value) => typeof value !== 'string' || value.includes('\0'))) return undefined;
-  let placed = 0;
-  const text = sql.replace(PARTS, (part) => (part === '?' ? quoted(values[placed++] ?? '') : part));
-  return placed === values.length ? text : undefined;
-}
-
-/**
- * Lets a connection plan each statement once. One that is prepared, as the driver's all are, is planned again when it
- * runs, for an Iceberg table may have changed in between; and to plan is half of what a question costs.
- */
-function planOnce(connection) {
-  const run = connection.run.bind(connection);
-  connection.run = (sql, values = []) => {
-    const text = withValues(sql, values);
-    return text === undefined ? run(sql, values) : run(text);
-  };
-}
+const MOST_HUNG = 3; // of the four threads that Node.js has for DuckDB, files and names
 
 class CubeDataSource extends DuckDBDriver {
   /** Whether the last query failed because of the lake. */
   isLakeDown = false;
 
   #opened = null;
+
+  #hung = [];
 
   /**
    * Attaches the lake or fails, and then the next query tries again; the driver's own initSql would only log.
@@ -94,12 +74,21 @@ class CubeDataSource extends DuckDBDriver {
     try {
       const state = await super.init();
       await state.defaultConnection.run(SET_UP);
-      planOnce(state.defaultConnection);
+      mend(state.defaultConnection, () => this.#giveUp(state));
       return state;
     } catch (error) {
       this.#opened = null;
       throw error;
     }
+  }
+
+  /** Leaves a DuckDB that hangs, and the thread of Node.js that it holds; the next query opens another one. */
+  #giveUp(state) {
+    this.initPromise = null;
+    this.#opened = null;
+    this.#hung.push(state); // kept, for whoever frees it waits for it
+    console.error(`DuckDB hangs and is given up, ${this.#hung.length} of at most ${MOST_HUNG} times`);
+    if (this.#hung.length === MOST_HUNG) process.exit(1); // Kubernetes starts Cube anew
   }
 
   async query(sql, values, options) {
