@@ -14,6 +14,7 @@ from psycopg2 import Error as SqlError
 from floe_pipeline.lake.errors import LakeError
 from floe_pipeline.lake.tables import SPECS
 from floe_stack.checks import totals
+from floe_stack.dagster import GENERATE_JOB, SUCCESS
 from floe_stack.errors import StackError
 from floe_stack.generate import generate
 from floe_stack.kubectl import Object
@@ -132,18 +133,20 @@ def ask_cube(stack: Stack, query: dict[str, Any]) -> tuple[int, str]:
     return answer.status_code, str(said.get("error") or said.get("data"))
 
 
-def fresh_question(column: str) -> dict[str, Any]:
-    """A question whose answer no cache holds.
-
-    Args:
-        column: A dimension of Orders that nobody asked for since Cube started; DuckDB keeps what it has read.
-    """
+def fresh_question() -> dict[str, Any]:
+    """A question that Cube has no answer to yet."""
     return {
         "measures": ["Orders.count"],
-        "dimensions": [f"Orders.{column}"],
+        "dimensions": ["Orders.customer_id"],
         "order": {"Orders.count": "desc"},
         "limit": 1 + time.time_ns() % 997,
     }
+
+
+def add_unread_orders(stack: Stack) -> None:
+    """Add orders that Cube has not read yet: of files that it has read it answers from memory, storage or not."""
+    run_id = stack.dagster.launch(GENERATE_JOB, {"orders": ORDERS})
+    eventually(lambda: stack.dagster.run(run_id).status == SUCCESS)
 
 
 def wait_well(stack: Stack) -> None:

@@ -75,7 +75,7 @@ def _why_evicted(stack: Stack, name: str) -> str:
 
 
 def _complaint(stack: Stack) -> str:
-    status, said = ask_cube(stack, fresh_question("region"))
+    status, said = ask_cube(stack, fresh_question())
     return f"{status} {said}" if status >= 500 else ""
 
 

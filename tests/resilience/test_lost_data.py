@@ -10,6 +10,7 @@ from floe_stack.stack import Stack
 
 from .conftest import Record
 from .faults import (
+    add_unread_orders,
     ask_cube,
     away,
     eventually,
@@ -25,12 +26,12 @@ from .faults import (
 EMPTYDIR_PROMISE, AWAY_PROMISE = 120, 60
 
 
-def _complaint(stack: Stack, column: str) -> str:
+def _complaint(stack: Stack) -> str:
     """Cube's words about a lake that is away, with a status that says whose fault it is.
 
     One question, asked again while the answer is "Continue wait", as Cube's clients do.
     """
-    question = fresh_question(column)
+    question = fresh_question()
 
     def refused() -> str:
         status, said = ask_cube(stack, question)
@@ -43,7 +44,7 @@ def test_polaris_is_away(stack: Stack, record: Record) -> None:
     """Cube is not ready, Dagster waits, and both are well again by themselves."""
     before = restarts(stack, "cube")
     with away(stack, "polaris"):
-        said = _complaint(stack, "status")
+        said = _complaint(stack)
         eventually(lambda: not is_ready(stack, "cube"))
         skipped = eventually(
             lambda: [t.reason for t in stack.dagster.sensor(SENSOR).ticks[:1] if "polaris" in t.reason]
@@ -57,8 +58,9 @@ def test_polaris_is_away(stack: Stack, record: Record) -> None:
 
 def test_storage_is_lost_during_queries(stack: Stack, record: Record) -> None:
     before, tables = restarts(stack, "cube"), table_ids(stack)
+    add_unread_orders(stack)
     with away(stack, "minio"):
-        said = _complaint(stack, "customer_id")
+        said = _complaint(stack)
         began = time.monotonic()
     wait_made_anew(stack, tables)
     proof = healed(stack, began)
@@ -80,7 +82,7 @@ def test_catalog_and_storage_start_together_and_the_files_are_gone(stack: Stack,
 def test_database_is_lost(stack: Stack, record: Record) -> None:
     before, tables = restarts(stack, "dagster-daemon"), table_ids(stack)
     with away(stack, "postgresql"):
-        said = _complaint(stack, "hour")
+        said = _complaint(stack)
         refused = eventually(lambda: _refusal(stack))
         began = time.monotonic()
     wait_made_anew(stack, tables)

@@ -85,13 +85,13 @@ def _outlive(stack: Stack, token: str) -> int:
 
     def refused() -> bool:
         nonlocal asked
-        status, said = ask_cube(stack, fresh_question("weekday"))
+        status, said = ask_cube(stack, fresh_question())
         assert status == httpx.codes.OK, said
         asked += 1
         return _status(stack, token) == httpx.codes.UNAUTHORIZED
 
     eventually(refused, 2 * LONGEST)
-    status, said = ask_cube(stack, fresh_question("weekday"))
+    status, said = ask_cube(stack, fresh_question())
     assert status == httpx.codes.OK, said
     return asked + 1
 
