@@ -144,7 +144,7 @@ def fresh_question() -> dict[str, Any]:
 
 
 def add_unread_orders(stack: Stack) -> None:
-    """Add orders that Cube has not read yet: of files that it has read it answers from memory, storage or not."""
+    """Add orders that Cube has not read yet: what it has read it answers from memory, storage or not."""
     run_id = stack.dagster.launch(GENERATE_JOB, {"orders": ORDERS})
     eventually(lambda: stack.dagster.run(run_id).status == SUCCESS)
 
