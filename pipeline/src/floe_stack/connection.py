@@ -50,6 +50,11 @@ class Connection(BaseModel):
     ports: LocalPorts
     persistent: bool
 
+    @property
+    def argument(self) -> str:
+        """What a make command needs behind its name to mean this stack: nothing for the default."""
+        return "" if self.target == "local" else f" TARGET={self.target}"
+
 
 def connection_file(target: str) -> Path:
     """Where the file of a target is, seen from the checkout."""

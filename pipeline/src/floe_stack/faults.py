@@ -43,7 +43,7 @@ BRONZE: Final = "bronze.orders"
 def findings(state: State, connection: Connection) -> list[Finding]:
     """Everything that was looked at, with a remedy where something is wrong or may be done."""
     if _is_empty(state):
-        remedy = f"make deploy-local-full{_more(connection)}"
+        remedy = f"make deploy-local-full{connection.argument}"
         return [Finding("stack", True, f"nothing is deployed in namespace {connection.namespace}", remedy)]
     return list(_Judge(state, connection).everything())
 
@@ -57,12 +57,8 @@ def next_step(state: State, connection: Connection) -> str:
     for found in findings(state, connection):
         if not found.ok or _is_empty(state):
             return f"{found.what}: {found.seen}: {found.remedy}"
-    more = _more(connection)
+    more = connection.argument
     return f"all is well: make port-forward{more} opens everything, make generate{more} adds orders"
-
-
-def _more(connection: Connection) -> str:
-    return "" if connection.target == "local" else f" TARGET={connection.target}"
 
 
 def _see(heading: str) -> str:
@@ -110,7 +106,7 @@ class _Judge:
     def _releases(self) -> Iterator[Finding]:
         for name in RELEASES:
             release = self.state.releases.get(name)
-            again = f"make deploy-local-{DEPLOYS[name]}{_more(self.connection)}"
+            again = f"make deploy-local-{DEPLOYS[name]}{self.connection.argument}"
             if not self._has(name):
                 yield _no(f"release {name}", "it is not deployed", again)
             elif release and release.status != "deployed":
@@ -189,7 +185,7 @@ class _Judge:
         what = "sensor" if name == SENSOR else "schedule"
         if found.is_on:
             return Finding(what, True, f"{name} is on{f', cron {found.cron}' if found.cron else ''}")
-        more = _more(self.connection)
+        more = self.connection.argument
         until = "" if name == SENSOR else f"; until then make generate{more}"
         remedy = f"switch it on in Dagster's UI under Automation (make port-forward{more}){until}"
         return _no(what, f"{name} is off", remedy)
@@ -202,4 +198,4 @@ class _Judge:
         return _no("Cube's data", f"{seen}: it is stale", self._logs("cube"))
 
     def _logs(self, part: str) -> str:
-        return f"make logs SERVICE={part}{_more(self.connection)}"
+        return f"make logs SERVICE={part}{self.connection.argument}"

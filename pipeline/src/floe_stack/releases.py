@@ -22,15 +22,16 @@ class Release:
     status: str
     secret: Object = field(default_factory=dict, compare=False, repr=False)
 
-    def unpacked(self) -> str:
-        """All that Helm knows of it, as JSON: chart, values, manifest."""
-        packed = base64.b64decode(secret_values(self.secret)["release"])
-        return gzip.decompress(packed).decode(errors="replace")
-
     def dependencies(self) -> dict[str, str]:
         """Charts that its chart depends on, each with the version that it asks for."""
-        chart: dict[str, Any] = json.loads(self.unpacked())["chart"]["metadata"]
+        chart: dict[str, Any] = json.loads(unpacked(self.secret))["chart"]["metadata"]
         return {each["name"]: each["version"] for each in chart.get("dependencies") or ()}
+
+
+def unpacked(secret: Object) -> str:
+    """All that Helm knows of a revision, as JSON: chart, values, manifest."""
+    packed = base64.b64decode(secret_values(secret)["release"])
+    return gzip.decompress(packed).decode(errors="replace")
 
 
 def revisions(kubectl: Kubectl) -> list[tuple[str, Release]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import gzip
 import json
 from collections.abc import Iterator
 from typing import Final
@@ -11,6 +9,7 @@ from typing import Final
 from floe_stack.checks.finding import Finding, Question, judged
 from floe_stack.errors import StackError
 from floe_stack.kubectl import Object, secret_values
+from floe_stack.releases import unpacked
 from floe_stack.stack import Stack
 
 ENFORCE: Final = "pod-security.kubernetes.io/enforce"
@@ -95,16 +94,11 @@ def _places(stack: Stack, secrets: list[Object]) -> Iterator[tuple[str, str]]:
         yield f"ConfigMap {config['metadata']['name']}", json.dumps(config, ensure_ascii=False)
     for secret in secrets:
         if secret["type"] == HELM:
-            yield f"values of {secret['metadata']['name']}", _helm_release(secret)
+            yield f"values of {secret['metadata']['name']}", unpacked(secret)
     for pod in stack.kubectl.items("pods"):
         name = pod["metadata"]["name"]
         yield f"the spec of pod {name}", json.dumps(pod["spec"], ensure_ascii=False)
         yield f"the log of pod {name}", _log(stack, name)
-
-
-def _helm_release(secret: Object) -> str:
-    packed = base64.b64decode(secret_values(secret)["release"])
-    return gzip.decompress(packed).decode(errors="replace")
 
 
 def _log(stack: Stack, pod: str) -> str:
